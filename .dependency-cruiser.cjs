@@ -1,0 +1,46 @@
+/** Who may import whom between the rooms of src/. The rules are the architecture; see docs/adr/0002. */
+const room = (name) => `^src/${name}/`;
+const only = (from, ...to) => ({
+  name: `${from}-imports-only-${to.join('-') || 'itself'}`,
+  severity: 'error',
+  from: { path: room(from) },
+  to: { path: '^src/', pathNot: [from, ...to].map(room) },
+});
+
+module.exports = {
+  forbidden: [
+    { name: 'no-circles', severity: 'error', from: {}, to: { circular: true } },
+    { name: 'no-orphans', severity: 'error', from: { orphan: true, path: '^src/' }, to: {} },
+    {
+      name: 'domain-is-pure',
+      severity: 'error',
+      from: { path: '^src/lora/domain/' },
+      to: { pathNot: '^src/lora/domain/' },
+    },
+    only('config'),
+    only('database', 'config'),
+    only('http', 'config', 'lora/domain'),
+    only('event-store', 'config', 'database', 'lora/domain'),
+    only('lora', 'config', 'event-store', 'http'),
+    only('history', 'event-store', 'database', 'lora/domain', 'http'),
+    only('health', 'config', 'event-store', 'database', 'lora/domain', 'http'),
+    {
+      name: 'no-foreign-controllers',
+      severity: 'error',
+      from: { path: '^src/([^/]+)/' },
+      to: { path: '\\.controller\\.ts$', pathNot: '^src/$1/' },
+    },
+    {
+      name: 'migrations-stand-alone',
+      severity: 'error',
+      from: { path: '^migrations/' },
+      to: { path: '^src/' },
+    },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default'] },
+  },
+};

@@ -1,0 +1,91 @@
+/** What the operator chose, read once from the environment at start. Nothing else reads `process.env`. */
+export interface Settings {
+  readonly port: number;
+  readonly host: string;
+  /** Where the log lives; absent means the embedded PostgreSQL inside `dataDir`. */
+  readonly databaseUrl: string | undefined;
+  /** The role that migrates and owns the tables; absent means that of `databaseUrl` does. */
+  readonly databaseOwnerUrl: string | undefined;
+  readonly dataDir: string;
+  /** State in which the fleet `default` is made; speaks only to a log that has nothing of it. */
+  readonly loraEnabled: boolean;
+  readonly activeLoraAdapter: string | undefined;
+  readonly logFormat: 'text' | 'json';
+}
+
+/** The environment variables behind {@link Settings}: what README, compose file and tests may name. */
+export const SETTING_NAMES = [
+  'PORT',
+  'HOST',
+  'DATABASE_URL',
+  'DATABASE_OWNER_URL',
+  'DATA_DIR',
+  'LORA_ENABLED',
+  'ACTIVE_LORA_ADAPTER',
+  'LOG_FORMAT',
+] as const;
+
+export const SETTINGS = Symbol('SETTINGS');
+
+/** The start stops with one line for every setting that is wrong. */
+export class SettingsError extends Error {
+  constructor(readonly problems: readonly string[]) {
+    super(problems.join('\n'));
+    this.name = 'SettingsError';
+  }
+}
+
+type Name = (typeof SETTING_NAMES)[number];
+
+const ADAPTER_VERSION = /^[A-Za-z0-9][A-Za-z0-9._:+@-]{0,127}$/;
+
+function port(text: string): number | undefined {
+  return /^\d{1,5}$/.test(text) && Number(text) <= 65535 ? Number(text) : undefined;
+}
+
+function postgresUrl(text: string): string | undefined {
+  return URL.canParse(text) && /^postgres(ql)?:$/.test(new URL(text).protocol) ? text : undefined;
+}
+
+function oneOf<const T extends string>(...allowed: readonly T[]) {
+  return (text: string): T | undefined => allowed.find((each) => each === text);
+}
+
+/**
+ * Reads and checks the settings. An empty value counts as absent: compose files pass those.
+ * @throws SettingsError naming every bad setting, not only the first
+ */
+export function readSettings(env: Readonly<Partial<Record<string, string>>>): Settings {
+  const problems: string[] = [];
+
+  function read<T>(name: Name, parse: (text: string) => T | undefined, wanted: string): T | undefined {
+    const text = env[name]?.trim();
+    if (text === undefined || text === '') return undefined;
+    const value = parse(text);
+    // A URL carries a password: name the setting, never print its value.
+    const got = name.endsWith('_URL') ? '' : `, not ${JSON.stringify(text)}`;
+    if (value === undefined) problems.push(`${name} must be ${wanted}${got}.`);
+    return value;
+  }
+
+  const url = 'a postgres:// URL';
+  const settings: Settings = {
+    port: read('PORT', port, 'a port number from 0 to 65535') ?? 8003,
+    host: read('HOST', (text) => text, 'an address') ?? '127.0.0.1',
+    databaseUrl: read('DATABASE_URL', postgresUrl, url),
+    databaseOwnerUrl: read('DATABASE_OWNER_URL', postgresUrl, url),
+    dataDir: read('DATA_DIR', (text) => text, 'a folder') ?? './data',
+    loraEnabled: read('LORA_ENABLED', oneOf('true', 'false'), 'true or false') !== 'false',
+    activeLoraAdapter: read(
+      'ACTIVE_LORA_ADAPTER',
+      (text) => (ADAPTER_VERSION.test(text) ? text : undefined),
+      'an adapter version such as v1.2',
+    ),
+    logFormat: read('LOG_FORMAT', oneOf('text', 'json'), 'text or json') ?? 'text',
+  };
+  if (settings.databaseOwnerUrl !== undefined && settings.databaseUrl === undefined) {
+    problems.push('DATABASE_OWNER_URL needs DATABASE_URL beside it.');
+  }
+  if (problems.length > 0) throw new SettingsError(problems);
+  return settings;
+}
