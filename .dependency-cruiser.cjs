@@ -17,7 +17,7 @@ module.exports = {
       from: { path: '^src/lora/domain/' },
       to: { pathNot: '^src/lora/domain/' },
     },
-    only('config'),
+    only('config', 'lora/domain'),
     only('database', 'config'),
     only('http', 'config', 'lora/domain'),
     only('event-store', 'config', 'database', 'lora/domain'),

@@ -1,3 +1,5 @@
+import { ADAPTER_VERSION_PATTERN } from '../lora/domain/names.js';
+
 /** What the operator chose, read once from the environment at start. Nothing else reads `process.env`. */
 export interface Settings {
   readonly port: number;
@@ -36,8 +38,6 @@ export class SettingsError extends Error {
 }
 
 type Name = (typeof SETTING_NAMES)[number];
-
-const ADAPTER_VERSION = /^[A-Za-z0-9][A-Za-z0-9._:+@-]{0,127}$/;
 
 function port(text: string): number | undefined {
   return /^\d{1,5}$/.test(text) && Number(text) <= 65535 ? Number(text) : undefined;
@@ -78,7 +78,7 @@ export function readSettings(env: Readonly<Partial<Record<string, string>>>): Se
     loraEnabled: read('LORA_ENABLED', oneOf('true', 'false'), 'true or false') !== 'false',
     activeLoraAdapter: read(
       'ACTIVE_LORA_ADAPTER',
-      (text) => (ADAPTER_VERSION.test(text) ? text : undefined),
+      (text) => (ADAPTER_VERSION_PATTERN.test(text) ? text : undefined),
       'an adapter version such as v1.2',
     ),
     logFormat: read('LOG_FORMAT', oneOf('text', 'json'), 'text or json') ?? 'text',

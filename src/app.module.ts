@@ -1,0 +1,19 @@
+import { type DynamicModule, Module } from '@nestjs/common';
+
+import { ConfigModule } from './config/config.module.js';
+import type { Settings } from './config/settings.js';
+import { DatabaseModule } from './database/database.module.js';
+import { HealthModule } from './health/health.module.js';
+import { HistoryModule } from './history/history.module.js';
+import { LoraModule } from './lora/lora.module.js';
+
+/** The whole service. */
+@Module({})
+export class AppModule {
+  static with(settings: Settings): DynamicModule {
+    return {
+      module: AppModule,
+      imports: [ConfigModule.with(settings), DatabaseModule, LoraModule, HistoryModule, HealthModule],
+    };
+  }
+}

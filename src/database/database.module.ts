@@ -1,0 +1,26 @@
+// Owns the way to PostgreSQL: the pool, roles, migrations on start, the embedded server.
+// Must never know what the tables mean.
+import { Global, Module } from '@nestjs/common';
+import { TypeOrmModule } from '@nestjs/typeorm';
+
+import { Database } from './database.js';
+import { typeParsers } from './pg-time.js';
+
+@Global()
+@Module({
+  imports: [
+    TypeOrmModule.forRoot({
+      type: 'postgres',
+      // The address is known when Database.open() has found or started the server.
+      manualInitialization: true,
+      autoLoadEntities: true,
+      poolSize: 10,
+      connectTimeoutMS: 1500,
+      applicationName: 'lora-control-plane',
+      extra: { types: typeParsers, statement_timeout: 5000, idle_in_transaction_session_timeout: 5000 },
+    }),
+  ],
+  providers: [Database],
+  exports: [Database],
+})
+export class DatabaseModule {}

@@ -1,0 +1,4 @@
+import { CreateLog1795556400000 } from '../../migrations/1795556400000-create-log.js';
+
+/** Every migration, in order; listed one by one so that none is applied by accident of a file name. */
+export const MIGRATIONS = [CreateLog1795556400000];

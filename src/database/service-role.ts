@@ -1,0 +1,106 @@
+import { createHmac } from 'node:crypto';
+
+import pg from 'pg';
+
+/** What the service's role may do in the database, and no more: read, and call the functions that append. */
+const READABLE = ['migrations', 'log_head', 'events', 'fleet_states', 'command_keys'];
+const CALLABLE = ['lock_head(text[])', 'append_batch(jsonb)'];
+
+const OURS = 'Service role of the LoRA control plane: may read the log and append to it, never change it.';
+
+/**
+ * Gives the service a role of its own that can neither own nor change the log.
+ * @param owner an open connection of the role that owns the tables, holding the lock of the start
+ * @param ownerUrl how that role connects
+ * @param serviceUrl how the service shall connect; absent: a role beside the owner is made for it
+ * @returns the URL with which the service logs in, and a warning where the triggers must protect the log alone
+ */
+export async function ensureServiceRole(
+  owner: pg.Client,
+  ownerUrl: string,
+  serviceUrl: string | undefined,
+): Promise<{ url: string; warning?: string }> {
+  const url = new URL(serviceUrl ?? besideOwner(ownerUrl));
+  const role = decodeURIComponent(url.username);
+  const me = await one<{ name: string; may_make_roles: boolean; owns: boolean }>(
+    owner,
+    `select current_user as name, rolsuper or rolcreaterole as may_make_roles,
+       rolsuper or exists (select from pg_class where oid = to_regclass('events') and relowner = r.oid) as owns
+     from pg_roles r where rolname = current_user`,
+  );
+  const unprotected = (why: string) => ({
+    url: ownerUrl,
+    warning: `The service runs as the owner of the log (${why}): only triggers keep its rows from being changed.`,
+  });
+
+  if (serviceUrl === undefined && !me.owns) return { url: ownerUrl };
+  if (role === me.name) return unprotected('DATABASE_URL and DATABASE_OWNER_URL name the same role');
+
+  const known = await owner.query<{ description: string | null }>(
+    "select shobj_description(oid, 'pg_authid') as description from pg_roles where rolname = $1",
+    [role],
+  );
+  if (known.rows[0] === undefined) {
+    if (!me.may_make_roles) {
+      if (serviceUrl === undefined) return unprotected(`${me.name} may not make roles`);
+      throw new Error(`The role ${role} of DATABASE_URL does not exist, and ${me.name} may not make it.`);
+    }
+    await owner.query(`create role ${id(role)} login noinherit`);
+    await owner.query(`comment on role ${id(role)} is ${text(OURS)}`);
+    await setPassword(owner, url);
+  }
+  await owner.query(`grant usage on schema public to ${id(role)}`);
+  await owner.query(`grant select on ${READABLE.join(', ')} to ${id(role)}`);
+  await owner.query(`grant execute on function ${CALLABLE.join(', ')} to ${id(role)}`);
+
+  if (serviceUrl !== undefined || (await canLogIn(url))) return { url: url.href };
+  // The owner's password may have changed since the role was made; a role that somebody else made is left alone.
+  if (me.may_make_roles && known.rows[0]?.description === OURS) {
+    await setPassword(owner, url);
+    if (await canLogIn(url)) return { url: url.href };
+  }
+  return unprotected(`the role ${role} cannot log in`);
+}
+
+/** A role named after the database, with a password that every replica derives from the owner's. */
+function besideOwner(ownerUrl: string): string {
+  const url = new URL(ownerUrl);
+  const database = decodeURIComponent(url.pathname.slice(1)) || decodeURIComponent(url.username);
+  url.username = encodeURIComponent(`${database.slice(0, 50)}_service`);
+  if (url.password !== '') {
+    const key = decodeURIComponent(url.password);
+    url.password = createHmac('sha256', key).update(`service role of ${database}`).digest('hex');
+  }
+  return url.href;
+}
+
+async function setPassword(owner: pg.Client, url: URL): Promise<void> {
+  const password = decodeURIComponent(url.password);
+  const role = id(decodeURIComponent(url.username));
+  await owner.query(`alter role ${role} password ${password === '' ? 'null' : text(password)}`);
+}
+
+/** Tries the role; anything but a refused login is an error of the database, not of the role. */
+async function canLogIn(url: URL): Promise<boolean> {
+  const client = new pg.Client({ connectionString: url.href, connectionTimeoutMillis: 5000 });
+  try {
+    await client.connect();
+    return true;
+  } catch (error) {
+    if (error instanceof pg.DatabaseError && error.code?.startsWith('28')) return false;
+    if (error instanceof Error && error.message.includes('password must be a string')) return false;
+    throw error;
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+}
+
+async function one<T extends object>(client: pg.Client, sql: string): Promise<T> {
+  const { rows } = await client.query<T>(sql);
+  const row = rows[0];
+  if (row === undefined) throw new Error('A query that always has one row had none.');
+  return row;
+}
+
+const id = (name: string): string => pg.escapeIdentifier(name);
+const text = (value: string): string => pg.escapeLiteral(value);

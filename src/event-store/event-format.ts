@@ -1,0 +1,42 @@
+import { createHash } from 'node:crypto';
+
+import canonicalizeModule from 'canonicalize';
+
+import type { EventBody } from '../lora/domain/events.js';
+
+// The package is CommonJS whose types promise a default export.
+const canonicalize = canonicalizeModule as unknown as (value: unknown) => string | undefined;
+
+/** JSON in the one form of RFC 8785: what is hashed is the same text on every platform. */
+export function canonicalJson(value: EventBody | Readonly<Record<string, unknown>>): string {
+  const text = canonicalize(value);
+  if (text === undefined) throw new Error('Only JSON values have a canonical form.');
+  return text;
+}
+
+export function sha256(...parts: readonly (Buffer | string)[]): Buffer {
+  const hash = createHash('sha256');
+  for (const part of parts) hash.update(part);
+  return hash.digest();
+}
+
+/**
+ * The leaf of an event: SHA-256(0x00 ‖ position ‖ recorded_at in µs since 1970 ‖ SHA-256(body)), numbers as 8
+ * bytes big-endian; the leading zero is the leaf prefix of RFC 6962. The database computes the same in
+ * append_batch; docs/event-format.md holds it for ever.
+ * @param recordedAt RFC 3339 UTC with six digits
+ */
+export function leafHash(position: number, recordedAt: string, body: string): Buffer {
+  const numbers = Buffer.alloc(17);
+  numbers.writeBigUInt64BE(BigInt(position), 1);
+  numbers.writeBigInt64BE(microseconds(recordedAt), 9);
+  return sha256(numbers, sha256(body));
+}
+
+/** @throws Error when it is not of the form 2026-11-24T02:14:07.000001Z */
+export function microseconds(recordedAt: string): bigint {
+  const parts = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.(\d{6})Z$/.exec(recordedAt);
+  if (!parts) throw new Error(`${recordedAt} is not a time of the log.`);
+  const [, seconds = '', fraction = ''] = parts;
+  return BigInt(Date.parse(`${seconds}Z`)) * 1000n + BigInt(fraction);
+}

@@ -1,0 +1,16 @@
+// Owns the log: the lane into it, reads of it, its projection.
+// Must never know who asks or over which protocol.
+import { Module } from '@nestjs/common';
+import { TypeOrmModule } from '@nestjs/typeorm';
+
+import { EventEntity } from './event.entity.js';
+import { EventReader } from './event-reader.js';
+import { EventStore } from './event-store.js';
+import { FleetStateEntity } from './fleet-state.entity.js';
+
+@Module({
+  imports: [TypeOrmModule.forFeature([EventEntity, FleetStateEntity])],
+  providers: [EventStore, EventReader],
+  exports: [EventStore, EventReader],
+})
+export class EventStoreModule {}

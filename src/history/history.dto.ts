@@ -1,0 +1,106 @@
+import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+import { IsIn, Matches, registerDecorator } from 'class-validator';
+
+import { FleetName, Optional, OptionalText, PageSize } from '../http/validation.js';
+import { EVENT_TYPES, type EventBody } from '../lora/domain/events.js';
+import { FLEET_PATTERN, REASON_MAX, REFERENCE_MAX } from '../lora/domain/names.js';
+
+const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)$/;
+
+function Time(description: string): PropertyDecorator {
+  return (target, property) => {
+    Optional()(target, property);
+    ApiPropertyOptional({ type: String, format: 'date-time', description })(target, property);
+    registerDecorator({
+      name: 'time',
+      target: target.constructor,
+      propertyName: String(property),
+      options: { message: 'must be a time such as 2026-11-24T02:14:07Z' },
+      validator: {
+        validate: (value) =>
+          typeof value === 'string' &&
+          TIME.test(value) &&
+          !Number.isNaN(Date.parse(value)) &&
+          isOnCalendar(value),
+      },
+    });
+  };
+}
+
+/** Date.parse takes 31 February for 3 March; the database would not. */
+function isOnCalendar(time: string): boolean {
+  const day = time.slice(0, 10);
+  return new Date(`${day}T00:00:00Z`).toISOString().startsWith(day);
+}
+
+export class HistoryQuery {
+  @Optional()
+  @FleetName()
+  @ApiPropertyOptional({
+    type: String,
+    pattern: FLEET_PATTERN.source,
+    description: 'All fleets when absent.',
+  })
+  fleet?: string;
+
+  @Optional()
+  @IsIn(EVENT_TYPES, { message: `must be one of ${EVENT_TYPES.join(', ')}` })
+  @ApiPropertyOptional({ enum: EVENT_TYPES })
+  type?: EventBody['type'];
+
+  @OptionalText(500, 'Who.')
+  actor?: string;
+
+  @OptionalText(128, 'The version that the command named.')
+  adapter_version?: string;
+
+  @OptionalText(REFERENCE_MAX, 'A ticket or an alert.')
+  reference?: string;
+
+  @Time('Recorded at or after this time.')
+  since?: string;
+
+  @Time('Recorded before this time.')
+  until?: string;
+
+  @OptionalText(REASON_MAX, 'A part of the reason, upper and lower case alike.')
+  reason?: string;
+
+  @PageSize()
+  limit?: string;
+
+  @Optional()
+  @Matches(/^[1-9]\d{0,14}$/, { message: 'must be the next_cursor of the page before' })
+  @ApiPropertyOptional({ type: String, description: 'The `next_cursor` of the page before.' })
+  cursor?: string;
+}
+
+const Version = (): PropertyDecorator => ApiProperty({ type: String, nullable: true });
+
+/** An event as it stands in the log; see docs/event-format.md. */
+export class HistoryEvent {
+  @ApiProperty({ type: Number }) position!: number;
+  @ApiProperty({ type: String, format: 'date-time' }) recorded_at!: string;
+  @ApiProperty({ type: Number }) schema_version!: number;
+  @ApiProperty({ type: String, format: 'uuid' }) id!: string;
+  @ApiProperty({ enum: EVENT_TYPES }) type!: string;
+  @ApiProperty({ type: String }) fleet!: string;
+  @Version() adapter_version!: string | null;
+  @Version() from_version!: string | null;
+  @Version() to_version!: string | null;
+  @ApiProperty({ type: Boolean }) enabled!: boolean;
+  @ApiProperty({ type: String }) reason!: string;
+  @ApiProperty({ type: String, nullable: true }) reference!: string | null;
+  @ApiProperty({ type: String }) actor!: string;
+  @ApiProperty({ type: String }) auth!: string;
+  @ApiProperty({ type: String, nullable: true }) source!: string | null;
+  @ApiProperty({ type: String, nullable: true }) remote_address!: string | null;
+  @ApiProperty({ type: String }) request_id!: string;
+  @ApiProperty({ type: String }) idempotency_key!: string;
+  @ApiProperty({ type: String, description: 'SHA-256, hexadecimal.' }) leaf_hash!: string;
+}
+
+export class HistoryPageBody {
+  @ApiProperty({ type: [HistoryEvent], description: 'Newest first.' }) events!: HistoryEvent[];
+  @ApiProperty({ type: String, nullable: true }) next_cursor!: string | null;
+}

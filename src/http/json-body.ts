@@ -1,0 +1,116 @@
+import { parse, type ObjectNode, type ValueNode } from '@humanwhocodes/momoa';
+import type { Request } from 'express';
+
+import { Problem } from './problem.js';
+
+export const BODY_MAX_BYTES = 16 * 1024;
+
+/**
+ * Reads a request's JSON object, strictly: no duplicate or `__proto__` keys, no NUL, no lone surrogates.
+ * @param patienceMs how long the body may take to arrive
+ * @returns undefined when there is no body
+ * @throws Problem 400, 413 or 415; the rest of the body is then read by Node and dropped
+ */
+export async function readJsonObject(
+  request: Request,
+  patienceMs: number,
+): Promise<Readonly<Record<string, unknown>> | undefined> {
+  const bytes = await readBytes(request, patienceMs);
+  if (bytes.length === 0) return undefined;
+  checkMediaType(request);
+  let text: string;
+  let value: unknown;
+  try {
+    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    value = JSON.parse(text);
+  } catch {
+    throw Problem.invalid('body', 'is not well-formed JSON');
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw Problem.invalid('body', 'must be a JSON object');
+  }
+  refuseTraps(text);
+  return value as Record<string, unknown>;
+}
+
+function checkMediaType(request: Request): void {
+  const [type = '', ...parameters] = (request.headers['content-type'] ?? '').toLowerCase().split(';');
+  const json = /^application\/([\w.-]+\+)?json$/.test(type.trim());
+  const utf8 = parameters.every(
+    (each) => !/^\s*charset=/.test(each) || /^\s*charset="?utf-8"?\s*$/.test(each),
+  );
+  const encoding = request.headers['content-encoding'] ?? 'identity';
+  if (!json || !utf8 || encoding !== 'identity') {
+    throw new Problem('unsupported-media-type', 'Send the body as application/json in UTF-8, not encoded.');
+  }
+}
+
+function readBytes(request: Request, patienceMs: number): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      stop(Problem.invalid('body', 'did not arrive in time'));
+    }, patienceMs);
+    const stop = (problem?: Problem): void => {
+      clearTimeout(timer);
+      request.off('data', take).off('end', end).off('error', broken).off('close', broken);
+      if (problem) {
+        request.on('error', () => undefined).resume();
+        reject(problem);
+      } else {
+        resolve(Buffer.concat(chunks));
+      }
+    };
+    const take = (chunk: Buffer): void => {
+      length += chunk.length;
+      chunks.push(chunk);
+      if (length > BODY_MAX_BYTES) {
+        stop(new Problem('payload-too-large', `The body is larger than ${BODY_MAX_BYTES} bytes.`));
+      }
+    };
+    const end = (): void => {
+      stop();
+    };
+    const broken = (): void => {
+      stop(Problem.invalid('body', 'broke off'));
+    };
+    request.on('data', take).on('end', end).on('error', broken).on('close', broken);
+  });
+}
+
+/** What JSON.parse lets through although its readers differ on what it means. */
+function refuseTraps(text: string): void {
+  let root: ValueNode;
+  try {
+    root = parse(text).body;
+  } catch {
+    throw Problem.invalid('body', 'is not well-formed JSON'); // nested too deep
+  }
+  const open: ValueNode[] = [root];
+  for (let node = open.pop(); node !== undefined; node = open.pop()) {
+    if (node.type === 'String') refuseUnstorable('body', node.value);
+    if (node.type === 'Array') open.push(...node.elements.map(({ value }) => value));
+    if (node.type === 'Object') {
+      refuseKeys(node);
+      open.push(...node.members.map(({ value }) => value));
+    }
+  }
+}
+
+function refuseKeys(node: ObjectNode): void {
+  const seen = new Set<string>();
+  for (const { name } of node.members) {
+    const key = name.type === 'String' ? name.value : name.name;
+    refuseUnstorable('body', key);
+    if (key === '__proto__') throw Problem.invalid('body', 'must not have a key __proto__');
+    if (seen.has(key)) throw Problem.invalid(key, 'is given twice');
+    seen.add(key);
+  }
+}
+
+/** NUL and lone surrogates are no text that PostgreSQL, or the hash of an event, could hold. */
+export function refuseUnstorable(field: string, text: string): void {
+  if (text.includes('\0')) throw Problem.invalid(field, 'must not have a NUL character');
+  if (!text.isWellFormed()) throw Problem.invalid(field, 'must not have a lone surrogate');
+}

@@ -1,0 +1,69 @@
+import { applyDecorators } from '@nestjs/common';
+import {
+  ApiHeader,
+  ApiProperty,
+  ApiPropertyOptional,
+  ApiQuery,
+  ApiResponse,
+  getSchemaPath,
+} from '@nestjs/swagger';
+
+import { PROBLEMS } from './problem.js';
+
+class FieldErrorBody {
+  @ApiProperty({ type: String }) field!: string;
+  @ApiProperty({ type: String }) message!: string;
+}
+
+/** RFC 9457. */
+export class ProblemBody {
+  @ApiProperty({ type: String, format: 'uri' }) type!: string;
+  @ApiProperty({ type: String }) title!: string;
+  @ApiProperty({ type: Number }) status!: number;
+  @ApiProperty({ type: String }) detail!: string;
+  @ApiProperty({ type: String }) instance!: string;
+  @ApiProperty({ enum: Object.keys(PROBLEMS) }) code!: string;
+  @ApiPropertyOptional({ type: [FieldErrorBody] }) errors?: FieldErrorBody[];
+  @ApiPropertyOptional({ type: String, description: 'How the fleet stands after a refusal.' })
+  notice?: string;
+  @ApiPropertyOptional({ enum: ['none', 'unknown'], description: 'Whether a command may have taken effect.' })
+  outcome?: string;
+  @ApiPropertyOptional({
+    type: String,
+    description: 'Sent again with this key, an unknown outcome is settled.',
+  })
+  idempotency_key?: string;
+}
+
+/** The refusals that a route can answer with. */
+export function ApiProblems(...statuses: readonly number[]): MethodDecorator & ClassDecorator {
+  return applyDecorators(
+    ...statuses.map((status) =>
+      ApiResponse({
+        status,
+        description: Object.entries(PROBLEMS)
+          .filter(([, [of]]) => of === status)
+          .map(([code, [, title]]) => `\`${code}\`: ${title}`)
+          .join('; '),
+        content: { 'application/problem+json': { schema: { $ref: getSchemaPath(ProblemBody) } } },
+      }),
+    ),
+  );
+}
+
+/** What every command takes beside its body. */
+export function ApiCommand(): MethodDecorator & ClassDecorator {
+  return applyDecorators(
+    ApiQuery({ name: 'fleet', required: false, schema: { type: 'string', default: 'default' } }),
+    ApiHeader({
+      name: 'Idempotency-Key',
+      required: false,
+      description: 'A repeat with the same key gets the first answer again.',
+    }),
+    ApiHeader({
+      name: 'If-Match',
+      required: false,
+      description: '412 unless it names the current generation.',
+    }),
+  );
+}

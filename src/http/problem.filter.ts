@@ -1,0 +1,66 @@
+import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException, Logger } from '@nestjs/common';
+import type { Application, Request, Response } from 'express';
+
+import { LogUnavailable, Refusal } from '../lora/domain/errors.js';
+import { Problem } from './problem.js';
+
+/** Answers every exception with a problem document; what is not foreseen is logged and not shown. */
+@Catch()
+export class ProblemFilter implements ExceptionFilter {
+  private readonly logger = new Logger('Http');
+
+  catch(exception: unknown, host: ArgumentsHost): void {
+    const request = host.switchToHttp().getRequest<Request>();
+    const response = host.switchToHttp().getResponse<Response>();
+    const problem = this.problemOf(exception, request);
+    if (response.headersSent) {
+      response.destroy();
+      return;
+    }
+    response
+      .status(problem.status)
+      .set(problem.headers)
+      .type('application/problem+json')
+      .end(JSON.stringify(problem.toDocument(request.path)));
+  }
+
+  private problemOf(exception: unknown, request: Request): Problem {
+    if (exception instanceof Problem) return exception;
+    if (exception instanceof Refusal) return Problem.refused(exception);
+    if (exception instanceof LogUnavailable) return Problem.unavailable(exception);
+    if (exception instanceof HttpException && exception.getStatus() === 404) return nothingHere(request);
+    // Express refuses a path that it cannot decode with a status of its own.
+    if (isClientError(exception)) return new Problem('validation-failed', 'The address cannot be decoded.');
+    this.logger.error(
+      exception instanceof Error ? (exception.stack ?? exception.message) : String(exception),
+    );
+    return new Problem(
+      'internal-error',
+      'The service failed in a way that was not foreseen; it is in its log.',
+    );
+  }
+}
+
+function isClientError(exception: unknown): boolean {
+  if (exception instanceof HttpException) return exception.getStatus() === 400;
+  return exception instanceof URIError;
+}
+
+/** What Express's router knows of an address. */
+interface Layer {
+  readonly route?: { readonly methods: Readonly<Record<string, boolean>> };
+  match(path: string): boolean;
+}
+
+/** 405 where the address exists for other methods, else 404. */
+function nothingHere(request: Request): Problem {
+  const allowed = new Set<string>();
+  for (const layer of (request.app as Application).router.stack as unknown as Layer[]) {
+    if (!layer.route || !layer.match(request.path)) continue;
+    for (const method of Object.keys(layer.route.methods)) allowed.add(method.toUpperCase());
+  }
+  if (allowed.has('GET')) allowed.add('HEAD');
+  if (allowed.size === 0) return new Problem('not-found', `There is nothing at ${request.path}.`);
+  const list = [...allowed].sort().join(', ');
+  return new Problem('method-not-allowed', `${request.path} takes ${list}.`, {}, { Allow: list });
+}

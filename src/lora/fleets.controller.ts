@@ -1,0 +1,50 @@
+import { Controller, Get, Put } from '@nestjs/common';
+import { ApiBody, ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiQuery, ApiTags } from '@nestjs/swagger';
+
+import { type Caller, FromCaller } from '../http/caller.js';
+import { JsonBody, StrictPath, StrictQuery } from '../http/params.js';
+import {
+  CommandAnswerBody,
+  FleetPageBody,
+  FleetPath,
+  FleetsQuery,
+  InitializeFleetBody,
+  NoQuery,
+} from './lora.dto.js';
+import { ApiProblems } from '../http/openapi.js';
+import { initializeCommand } from './lora.requests.js';
+import { LoraService } from './lora.service.js';
+import { StatusService } from './status.service.js';
+
+@ApiTags('fleets')
+@Controller('fleets')
+export class FleetsController {
+  constructor(
+    private readonly lora: LoraService,
+    private readonly states: StatusService,
+  ) {}
+
+  @Get()
+  @ApiOperation({ summary: 'The states of all fleets, by name' })
+  @ApiQuery({ type: FleetsQuery })
+  @ApiOkResponse({ type: FleetPageBody })
+  @ApiProblems(400, 503)
+  list(@StrictQuery(FleetsQuery) { cursor, limit }: FleetsQuery) {
+    return this.states.page(cursor ?? '', Number(limit ?? 100));
+  }
+
+  @Put(':fleet')
+  @ApiOperation({ summary: 'Make a fleet; a repeat changes nothing' })
+  @ApiBody({ type: InitializeFleetBody, required: false })
+  @ApiCreatedResponse({ type: CommandAnswerBody })
+  @ApiOkResponse({ type: CommandAnswerBody })
+  @ApiProblems(400, 412, 413, 415, 422, 503)
+  initialize(
+    @StrictPath(FleetPath) { fleet }: FleetPath,
+    @StrictQuery(NoQuery) _query: NoQuery,
+    @JsonBody(InitializeFleetBody) body: InitializeFleetBody,
+    @FromCaller() caller: Caller,
+  ) {
+    return this.lora.initialize(initializeCommand(fleet, body), caller);
+  }
+}

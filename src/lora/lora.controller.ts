@@ -1,0 +1,99 @@
+import { Controller, Get, Post } from '@nestjs/common';
+import { ApiBody, ApiHeader, ApiOkResponse, ApiOperation, ApiQuery, ApiTags } from '@nestjs/swagger';
+
+import { type Caller, FromCaller } from '../http/caller.js';
+import { JsonBody, type Lenient, LenientJsonBody, StrictQuery } from '../http/params.js';
+import { ApiCommand, ApiProblems } from '../http/openapi.js';
+import { FromKillTarget, type KillTarget } from './kill-target.js';
+import {
+  CommandAnswerBody,
+  CommandBody,
+  DeployAnswerBody,
+  DeployBody,
+  DisableBody,
+  FleetQuery,
+  StatusBody,
+  VersionedBody,
+} from './lora.dto.js';
+import { deployCommand, enableCommand, rollBackCommand } from './lora.requests.js';
+import { LoraService } from './lora.service.js';
+import { StatusService } from './status.service.js';
+
+@ApiTags('lora')
+@Controller('lora')
+export class LoraController {
+  constructor(
+    private readonly lora: LoraService,
+    private readonly states: StatusService,
+  ) {}
+
+  @Get('status')
+  @ApiOperation({ summary: 'The state of a fleet' })
+  @ApiQuery({ type: FleetQuery })
+  @ApiHeader({ name: 'If-None-Match', required: false, description: '304 while it names the current state.' })
+  @ApiOkResponse({ type: StatusBody })
+  @ApiProblems(400, 404, 503)
+  status(@StrictQuery(FleetQuery) { fleet }: FleetQuery, @FromCaller() { headers }: Caller) {
+    return this.states.status(fleet, headers['if-none-match']);
+  }
+
+  @Post('disable')
+  @ApiOperation({
+    summary: 'Kill-switch: turn LoRA off',
+    description:
+      'Never refused for its form: what cannot be read is set aside and named in `notice`. `fleet=*`: all fleets.',
+  })
+  @ApiCommand()
+  @ApiBody({ type: CommandBody, required: false })
+  @ApiOkResponse({ type: CommandAnswerBody })
+  @ApiProblems(400, 404, 412, 503)
+  disable(
+    @FromKillTarget() target: KillTarget,
+    @LenientJsonBody(DisableBody) body: Lenient<DisableBody>,
+    @FromCaller() caller: Caller,
+  ) {
+    return this.lora.disable(target, body, caller);
+  }
+
+  @Post('enable')
+  @ApiOperation({ summary: 'Turn LoRA on again, with a version or with the one to resume' })
+  @ApiCommand()
+  @ApiBody({ type: VersionedBody, required: false })
+  @ApiOkResponse({ type: CommandAnswerBody })
+  @ApiProblems(400, 404, 409, 412, 413, 415, 422, 503)
+  enable(
+    @StrictQuery(FleetQuery) { fleet }: FleetQuery,
+    @JsonBody(VersionedBody) body: VersionedBody,
+    @FromCaller() caller: Caller,
+  ) {
+    return this.lora.handle(enableCommand(fleet, body), caller);
+  }
+
+  @Post('rollback')
+  @ApiOperation({ summary: 'Go back to a version, or one version back, or to the base model' })
+  @ApiCommand()
+  @ApiBody({ type: VersionedBody, required: false })
+  @ApiOkResponse({ type: CommandAnswerBody })
+  @ApiProblems(400, 404, 409, 412, 413, 415, 422, 503)
+  rollback(
+    @StrictQuery(FleetQuery) { fleet }: FleetQuery,
+    @JsonBody(VersionedBody) body: VersionedBody,
+    @FromCaller() caller: Caller,
+  ) {
+    return this.lora.handle(rollBackCommand(fleet, body), caller);
+  }
+
+  @Post('deploy')
+  @ApiOperation({ summary: 'Make a version active; refused while the kill-switch is active' })
+  @ApiCommand()
+  @ApiBody({ type: DeployBody })
+  @ApiOkResponse({ type: DeployAnswerBody })
+  @ApiProblems(400, 404, 409, 412, 413, 415, 422, 503)
+  deploy(
+    @StrictQuery(FleetQuery) { fleet }: FleetQuery,
+    @JsonBody(DeployBody) body: DeployBody,
+    @FromCaller() caller: Caller,
+  ) {
+    return this.lora.deploy(deployCommand(fleet, body.adapter_version, body), caller);
+  }
+}

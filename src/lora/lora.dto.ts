@@ -1,0 +1,153 @@
+import { ApiHideProperty, ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+import { Allow, IsBoolean } from 'class-validator';
+
+import {
+  AdapterVersion,
+  FleetName,
+  Optional,
+  OptionalAdapterVersion,
+  OptionalText,
+  PageSize,
+} from '../http/validation.js';
+import { DEFAULT_FLEET, FLEET_PATTERN, REASON_MAX, REFERENCE_MAX } from './domain/names.js';
+import type { StateView } from './domain/view.js';
+
+export class FleetQuery {
+  @Optional()
+  @FleetName()
+  @ApiPropertyOptional({ type: String, pattern: FLEET_PATTERN.source, default: DEFAULT_FLEET })
+  fleet: string = DEFAULT_FLEET;
+}
+
+export class FleetPath {
+  @FleetName()
+  @ApiProperty({ type: String, pattern: FLEET_PATTERN.source })
+  fleet!: string;
+}
+
+export class VersionPath {
+  @AdapterVersion()
+  version!: string;
+}
+
+/** For routes that take no parameter in the query. */
+export class NoQuery {}
+
+export class FleetsQuery {
+  @PageSize()
+  limit?: string;
+
+  @Optional()
+  @FleetName()
+  @ApiPropertyOptional({ type: String, description: 'The `next_cursor` of the page before.' })
+  cursor?: string;
+}
+
+/** What every command may say of itself. */
+export class CommandBody {
+  @OptionalText(REASON_MAX, 'Why; `manual_operation` (a deploy: `manual_deploy`) when absent.')
+  reason?: string;
+
+  @OptionalText(REFERENCE_MAX, 'A ticket or an alert.')
+  reference?: string;
+}
+
+export class DisableBody extends CommandBody {
+  /** Not the way to name a fleet, but when it is there it must not be another one than the query's. */
+  @Allow()
+  @ApiHideProperty()
+  fleet?: unknown;
+}
+
+export class VersionedBody extends CommandBody {
+  @OptionalAdapterVersion('The version to go to; absent: what the state resumes or rolls back to.')
+  adapter_version?: string;
+}
+
+export class DeployBody extends CommandBody {
+  @AdapterVersion()
+  adapter_version!: string;
+}
+
+export class InitializeFleetBody extends CommandBody {
+  @Optional()
+  @IsBoolean({ message: 'must be true or false' })
+  @ApiPropertyOptional({ type: Boolean, default: true })
+  enabled?: boolean;
+
+  @OptionalAdapterVersion('The version that is active from the start; absent: the base model.')
+  adapter_version?: string;
+}
+
+const Version = (description: string): PropertyDecorator =>
+  ApiProperty({ type: String, nullable: true, description });
+const Time = (): PropertyDecorator => ApiProperty({ type: String, format: 'date-time' });
+
+/** One entry of `rollback_history`. */
+export class RollbackEntry {
+  @Time() timestamp!: string;
+  @Version('The current version before; null is the base model.') from_version!: string | null;
+  @Version('The current version after; null is the base model.') to_version!: string | null;
+  @ApiProperty({ type: Boolean }) enabled!: boolean;
+  @ApiProperty({ type: String }) reason!: string;
+  @ApiProperty({ type: String }) actor!: string;
+  @ApiProperty({ type: Number }) generation!: number;
+}
+
+/** One entry of `activation_history`. */
+export class ActivationEntry extends RollbackEntry {
+  @ApiProperty({ enum: ['enabled', 'deployed'] }) operation!: 'enabled' | 'deployed';
+}
+
+/** A fleet's state without its histories. */
+export class FleetStateBody implements StateView {
+  @ApiProperty({ type: String }) fleet!: string;
+  @ApiProperty({ type: Number, description: 'Position of the last event of the fleet.' }) generation!: number;
+  @ApiProperty({ type: String, format: 'uuid', description: 'Generations compare only within one log_id.' })
+  log_id!: string;
+  @ApiProperty({ type: Boolean, description: 'False: the kill-switch is active.' }) enabled!: boolean;
+  @Version('What engines must serve; null is the base model, always so while disabled.')
+  active_adapter_version!: string | null;
+  @Version('The last version that was active before the latest change.') previous_adapter_version!:
+    string | null;
+  @Version('While disabled: what an enable without a version brings back.') resume_adapter_version!:
+    string | null;
+  @Version('What a rollback without a version would choose now; null is the base model.')
+  rollback_target!: string | null;
+  @ApiProperty({ enum: ['initialized', 'disabled', 'enabled', 'rollback', 'deployed'] })
+  last_operation!: string;
+  @ApiProperty({ type: String }) last_reason!: string;
+  @ApiProperty({ type: String }) last_actor!: string;
+  @Time() updated_at!: string;
+}
+
+export class StatusBody extends FleetStateBody {
+  @ApiProperty({ type: [RollbackEntry], description: 'The newest 100, oldest first.' })
+  rollback_history!: RollbackEntry[];
+  @ApiProperty({ type: [ActivationEntry], description: 'The newest 100 enables and deploys, oldest first.' })
+  activation_history!: ActivationEntry[];
+}
+
+export class CommandAnswerBody extends StatusBody {
+  @ApiPropertyOptional({ type: String, description: 'What could surprise the reader.' }) notice?: string;
+}
+
+export class DeployAnswerBody extends CommandAnswerBody {
+  @ApiProperty({ enum: ['deployed'] }) status!: 'deployed';
+  @ApiProperty({ type: String }) version!: string;
+  @Version('The version that was current before.') from_version!: string | null;
+  @ApiProperty({ type: String }) message!: string;
+}
+
+export class FleetAnswerBody extends FleetStateBody {
+  @ApiPropertyOptional({ type: String }) notice?: string;
+}
+
+export class FleetsAnswerBody {
+  @ApiProperty({ type: [FleetAnswerBody] }) fleets!: FleetAnswerBody[];
+}
+
+export class FleetPageBody {
+  @ApiProperty({ type: [FleetStateBody] }) fleets!: FleetStateBody[];
+  @ApiProperty({ type: String, nullable: true }) next_cursor!: string | null;
+}

@@ -1,0 +1,18 @@
+// Owns the feature: commands of a fleet, its status, the fleets.
+// Must never decide outside domain/, and never write SQL.
+import { Module } from '@nestjs/common';
+
+import { EventStoreModule } from '../event-store/event-store.module.js';
+import { AdaptersController } from './adapters.controller.js';
+import { FirstStart } from './first-start.js';
+import { FleetsController } from './fleets.controller.js';
+import { LoraController } from './lora.controller.js';
+import { LoraService } from './lora.service.js';
+import { StatusService } from './status.service.js';
+
+@Module({
+  imports: [EventStoreModule],
+  controllers: [LoraController, AdaptersController, FleetsController],
+  providers: [LoraService, StatusService, FirstStart],
+})
+export class LoraModule {}

@@ -1,0 +1,47 @@
+import { readSettings, type Settings, SettingsError } from './config/settings.js';
+import { closeApp, createApp, openApp } from './configure-app.js';
+import { Logger } from './logger.js';
+
+async function main(settings: Settings): Promise<void> {
+  const logger = new Logger(settings);
+  const app = await createApp(settings, logger);
+
+  let stopping: Promise<void> | undefined;
+  const stop = (signal: string): void => {
+    logger.log(`${signal}: stopping.`);
+    stopping ??= closeApp(app).then(
+      () => process.exit(0),
+      (error: unknown) => {
+        logger.error(error);
+        process.exit(1);
+      },
+    );
+  };
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, stop);
+
+  try {
+    const url = await openApp(app, settings);
+    logger.log(`Listening on ${url}; try: curl ${url}/lora/status`);
+  } catch (error) {
+    if (stopping) return;
+    logger.fatal(`Cannot start: ${reasonOf(error)}`);
+    await closeApp(app).catch(() => undefined);
+    process.exit(1);
+  }
+}
+
+/** A refused connection to `localhost` is an AggregateError without a message of its own. */
+function reasonOf(error: unknown): string {
+  if (error instanceof AggregateError) return error.errors.map(reasonOf).join('; ');
+  return error instanceof Error ? error.message : String(error);
+}
+
+let settings: Settings | undefined;
+try {
+  settings = readSettings(process.env);
+} catch (error) {
+  if (!(error instanceof SettingsError)) throw error;
+  for (const problem of error.problems) process.stderr.write(`Bad setting: ${problem}\n`);
+  process.exitCode = 2;
+}
+if (settings) await main(settings);

@@ -1,0 +1,58 @@
+/** An answer, read to its end; `body` is its JSON, undefined when it has none. */
+export interface Reply<T = Json> {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly body: T;
+}
+
+/** JSON of a shape that the test knows. */
+export interface Json {
+  readonly [member: string]: Json & string & number & boolean & null & readonly Json[];
+}
+
+export interface RequestOptions {
+  readonly headers?: Record<string, string>;
+  /** Sent as JSON; for anything else use `text`. */
+  readonly body?: unknown;
+  readonly text?: string | Uint8Array;
+}
+
+/** Calls one service; every call is a real request. */
+export class Api {
+  constructor(readonly url: string) {}
+
+  get(path: string, headers: Record<string, string> = {}): Promise<Reply> {
+    return this.send('GET', path, { headers });
+  }
+
+  post(path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Reply> {
+    return this.send('POST', path, { body, headers });
+  }
+
+  async send(
+    method: string,
+    path: string,
+    { headers = {}, body, text }: RequestOptions = {},
+  ): Promise<Reply> {
+    const json: Record<string, string> = body === undefined ? {} : { 'content-type': 'application/json' };
+    const response = await fetch(this.url + path, {
+      method,
+      headers: { ...json, ...headers },
+      body: body === undefined ? text : JSON.stringify(body),
+    });
+    const received = await response.text();
+    const parsed: unknown = received === '' ? undefined : JSON.parse(received);
+    return { status: response.status, headers: response.headers, body: parsed as Json };
+  }
+}
+
+/** Waits until the condition holds; the test's own time-out bounds it. */
+export async function eventually<T>(
+  probe: () => Promise<T | undefined | false> | T | undefined | false,
+): Promise<T> {
+  for (;;) {
+    const value = await probe();
+    if (value !== undefined && value !== false) return value;
+    await new Promise((resume) => setTimeout(resume, 10));
+  }
+}
