@@ -21,7 +21,9 @@ module.exports = {
     only('database', 'config'),
     only('http', 'config', 'lora/domain'),
     only('event-store', 'config', 'database', 'lora/domain'),
-    only('lora', 'config', 'event-store', 'http'),
+    only('lora', 'config', 'event-store', 'http', 'stream'),
+    only('stream', 'config', 'event-store', 'database', 'lora/domain', 'http'),
+    only('metrics', 'config', 'event-store', 'database', 'lora/domain', 'http', 'stream'),
     only('history', 'event-store', 'database', 'lora/domain', 'http'),
     only('health', 'config', 'event-store', 'database', 'lora/domain', 'http'),
     {

@@ -18,12 +18,14 @@ export class CreateLog1795556400000 implements MigrationInterface {
         end if;
       end
       $$;
-      drop function append_batch(jsonb);
-      drop function lock_head(text[]);
+      drop function append_batch(jsonb, uuid, bigint);
+      drop function lock_head(bigint);
+      drop function log_since(bigint);
+      drop function log_snapshot();
       drop function latest_states(text[]);
       drop function fleet_names();
       drop function rfc3339(timestamptz);
-      drop table command_keys, fleet_states, events, log_head;
+      drop table log_adoptions, command_keys, fleet_states, events, log_head;
       drop function refuse_change();
       drop function refuse_step_back();
     `);
@@ -80,6 +82,13 @@ create table command_keys (
   last_position  bigint not null,
   primary key (caller, key)
 );
+
+create table log_adoptions (
+  log_id          uuid primary key,
+  previous_log_id uuid not null,
+  position        bigint not null,
+  adopted_at      timestamptz not null default clock_timestamp()
+);
 `;
 
 const COMMENTS = `
@@ -122,6 +131,12 @@ comment on column command_keys.key is 'The key as sent, or the one that the serv
 comment on column command_keys.fingerprint is 'SHA-256 of what the command asked (type, fleet, version, reason, If-Match): the same key with another command is refused.';
 comment on column command_keys.first_position is 'Position of the first event of the command.';
 comment on column command_keys.last_position is 'Position of its last event; more than one for a command on all fleets.';
+
+comment on table log_adoptions is 'When an operator gave a restored log a new log_id (npm run log:adopt).';
+comment on column log_adoptions.log_id is 'The new name of the log.';
+comment on column log_adoptions.previous_log_id is 'Its name before, under which another history may have gone further.';
+comment on column log_adoptions.position is 'Position of the last event that both have.';
+comment on column log_adoptions.adopted_at is 'When, by the database''s clock.';
 `;
 
 const APPEND_ONLY = `
@@ -139,13 +154,17 @@ alter table events enable always trigger events_are_kept;
 create trigger command_keys_are_kept before update or delete or truncate on command_keys
   for each statement execute function refuse_change();
 alter table command_keys enable always trigger command_keys_are_kept;
+create trigger log_adoptions_are_kept before update or delete or truncate on log_adoptions
+  for each statement execute function refuse_change();
+alter table log_adoptions enable always trigger log_adoptions_are_kept;
 create trigger log_head_is_kept before delete or truncate on log_head
   for each statement execute function refuse_change();
 alter table log_head enable always trigger log_head_is_kept;
 
 create function refuse_step_back() returns trigger language plpgsql as $$
 begin
-  if new.position < old.position or new.recorded_at < old.recorded_at then
+  if new.position < old.position or new.recorded_at < old.recorded_at
+    or (new.recorded_at is null and old.recorded_at is not null) then
     raise exception 'the head of the log never goes back' using errcode = 'insufficient_privilege';
   end if;
   return new;
@@ -185,21 +204,53 @@ create function latest_states(p_fleets text[]) returns jsonb language sql stable
 $$;
 comment on function latest_states(text[]) is 'The newest state of the fleets named; of all fleets for null. Fleets that do not exist are left out.';
 
-create function lock_head(p_fleets text[]) returns jsonb
-language plpgsql security definer set search_path = pg_catalog, public, pg_temp as $$
+create function log_snapshot() returns jsonb language sql stable as $$
+  select jsonb_build_object('log_id', h.log_id, 'position', h.position,
+    'leaf', (select encode(e.leaf_hash, 'hex') from events e where e.position = h.position),
+    'states', latest_states(null))
+  from log_head h
+$$;
+comment on function log_snapshot() is 'The head of the log and the newest state of every fleet, as of one moment.';
+
+-- A plan made while the log is short would read whole tables, and stay in use while the log grows: indexes only.
+create function log_since(p_position bigint) returns jsonb
+language plpgsql stable set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 declare
   v_head log_head%rowtype;
+  v_rows jsonb := '[]';
 begin
-  select * into strict v_head from log_head for update;
-  return jsonb_build_object(
-    'log_id', v_head.log_id, 'position', v_head.position, 'states', latest_states(p_fleets));
+  select * into strict v_head from log_head;
+  if v_head.position > p_position then
+    select coalesce(jsonb_agg(jsonb_build_object(
+      'position', e.position, 'recorded_at', rfc3339(e.recorded_at), 'leaf', encode(e.leaf_hash, 'hex'),
+      'type', e.type, 'fleet', e.fleet, 'from_version', e.from_version, 'to_version', e.to_version,
+      'enabled', e.enabled, 'reason', e.reason, 'actor', e.actor, 'state', s.state) order by e.position), '[]')
+    into v_rows
+    from (select * from events where position > p_position order by position limit 1000) e
+    join fleet_states s on s.fleet = e.fleet and s.generation = e.position;
+  end if;
+  return jsonb_build_object('log_id', v_head.log_id, 'position', v_head.position,
+    'leaf', (select encode(leaf_hash, 'hex') from events where position = p_position),
+    'rows', v_rows);
 end
 $$;
-comment on function lock_head(text[]) is
-  'Locks the head until the transaction ends and tells the newest states of the fleets named (all for null).';
+comment on function log_since(bigint) is
+  'The head, the leaf at a position that the caller knows, and up to 1,000 events after it with their states.';
 
-create function append_batch(p_entries jsonb) returns jsonb
+create function lock_head(p_known bigint) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, public, pg_temp as $$
+begin
+  perform from log_head for update;
+  return log_since(p_known);
+end
+$$;
+comment on function lock_head(bigint) is
+  'Locks the head until the transaction ends and tells what happened after the position that the caller knows.';
+
+create function append_batch(p_entries jsonb, p_log_id uuid default null, p_known bigint default null)
+returns jsonb
+language plpgsql security definer set search_path = pg_catalog, public, pg_temp
+set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 declare
   v_head      log_head%rowtype;
   v_entry     jsonb;
@@ -215,11 +266,15 @@ declare
   v_result    jsonb;
   v_results   jsonb[] := '{}';
   v_appended  boolean := false;
+  v_conflict  boolean := false;
 begin
   select * into strict v_head from log_head for update;
+  if v_head.log_id <> p_log_id then
+    return jsonb_build_object('since', log_since(p_known));
+  end if;
 
   for v_entry in select value from jsonb_array_elements(p_entries) with ordinality order by ordinality loop
-    v_fleets := array(select jsonb_object_keys(v_entry -> 'expect'));
+    v_fleets := array(select k from jsonb_object_keys(v_entry -> 'expect') k order by k collate "C");
     v_result := '{}';
 
     select * into v_known from command_keys
@@ -227,15 +282,18 @@ begin
     if found then
       v_status := case when v_known.fingerprint = decode(v_entry ->> 'fingerprint', 'hex')
         then 'duplicate' else 'key_reused' end;
-      v_result := jsonb_build_object('first', v_known.first_position, 'last', v_known.last_position);
+      v_result := jsonb_build_object('first', v_known.first_position, 'last', v_known.last_position,
+        'id', (select id from events where position = v_known.first_position));
     elsif v_fleets && v_stopped then
       v_status := 'retry';
     elsif exists (
       select from jsonb_each_text(v_entry -> 'expect') as expected(fleet, generation)
       where expected.fleet <> all (v_checked) and expected.generation::bigint <> coalesce(
         (select max(s.generation) from fleet_states s where s.fleet = expected.fleet), 0)
-    ) or ((v_entry ->> 'all_fleets')::boolean and cardinality(v_fleets) <> (select count(*) from fleet_names())) then
+    ) or ((v_entry ->> 'all_fleets')::boolean
+      and v_fleets <> array(select f from fleet_names() f order by f collate "C")) then
       v_status := 'conflict';
+      v_conflict := true;
     elsif jsonb_array_length(v_entry -> 'events') = 0 then
       v_status := 'confirmed';
       v_checked := v_checked || v_fleets;
@@ -247,6 +305,9 @@ begin
       v_times := '[]';
       for v_event in select value from jsonb_array_elements(v_entry -> 'events') with ordinality order by ordinality loop
         v_fields := (v_event ->> 'body')::jsonb;
+        if v_fields ->> 'fleet' <> all (v_fleets) then
+          raise exception 'an event of a fleet that its entry does not name';
+        end if;
         v_head.position := v_head.position + 1;
         v_head.recorded_at := greatest(clock_timestamp(), v_head.recorded_at + interval '1 microsecond');
         v_times := v_times || to_jsonb(rfc3339(v_head.recorded_at));
@@ -278,13 +339,15 @@ begin
     update log_head set position = v_head.position, recorded_at = v_head.recorded_at;
     perform pg_notify('lora_log', v_head.position::text);
   end if;
-  return jsonb_build_object('log_id', v_head.log_id, 'position', v_head.position, 'results', to_jsonb(v_results));
+  return jsonb_build_object('log_id', v_head.log_id, 'position', v_head.position, 'results', to_jsonb(v_results),
+    'since', case when v_conflict and p_known is not null then log_since(p_known) end);
 end
 $$;
-comment on function append_batch(jsonb) is
+comment on function append_batch(jsonb, uuid, bigint) is
   'Appends commands in one round trip. An entry: caller, key, fingerprint (hex), expect (fleet: generation before the '
   'batch), all_fleets, events (body, state). Each entry comes back appended, confirmed (nothing to append), duplicate, '
-  'key_reused, conflict or retry (decided on an entry before it that did not happen). An entry is all or nothing.';
+  'key_reused, conflict or retry (decided on an entry before it that did not happen). An entry is all or nothing. '
+  'A conflict brings what happened since p_known; under another log_id than p_log_id nothing is done but that.';
 
-revoke execute on function append_batch(jsonb), lock_head(text[]) from public;
+revoke execute on function append_batch(jsonb, uuid, bigint), lock_head(bigint) from public;
 `;

@@ -6,6 +6,8 @@ import { DatabaseModule } from './database/database.module.js';
 import { HealthModule } from './health/health.module.js';
 import { HistoryModule } from './history/history.module.js';
 import { LoraModule } from './lora/lora.module.js';
+import { MetricsModule } from './metrics/metrics.module.js';
+import { StreamModule } from './stream/stream.module.js';
 
 /** The whole service. */
 @Module({})
@@ -13,7 +15,15 @@ export class AppModule {
   static with(settings: Settings): DynamicModule {
     return {
       module: AppModule,
-      imports: [ConfigModule.with(settings), DatabaseModule, LoraModule, HistoryModule, HealthModule],
+      imports: [
+        ConfigModule.with(settings),
+        DatabaseModule,
+        LoraModule,
+        StreamModule,
+        HistoryModule,
+        HealthModule,
+        MetricsModule,
+      ],
     };
   }
 }

@@ -1,4 +1,6 @@
-import { type LoggerService } from '@nestjs/common';
+import { setTimeout as pause } from 'node:timers/promises';
+
+import { Logger, type LoggerService } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
@@ -7,39 +9,80 @@ import { AppModule } from './app.module.js';
 import type { Settings } from './config/settings.js';
 import { VERSION } from './config/version.js';
 import { Database } from './database/database.js';
-import { AnswerInterceptor } from './http/answer.js';
+import { reasonOf, UnfitDatabaseError } from './database/prepare-database.js';
+import { EventStore } from './event-store/event-store.js';
+import { AnswerAdapter } from './http/answer.js';
 import { noteArrival } from './http/caller.js';
 import { ProblemBody } from './http/openapi.js';
 import { ProblemFilter } from './http/problem.filter.js';
 import { FirstStart } from './lora/first-start.js';
+import { StreamHub } from './stream/stream-hub.js';
 
 /** The service, not yet open: the same edge in production and in tests. */
 export async function createApp(settings: Settings, logger: LoggerService): Promise<NestExpressApplication> {
-  const app = await NestFactory.create<NestExpressApplication>(AppModule.with(settings), {
-    logger,
-    bodyParser: false,
-    forceCloseConnections: true,
-    abortOnError: false,
-  });
+  const app = await NestFactory.create<NestExpressApplication>(
+    AppModule.with(settings),
+    new AnswerAdapter(),
+    {
+      logger,
+      bodyParser: false,
+      forceCloseConnections: true,
+      abortOnError: false,
+    },
+  );
   app.disable('x-powered-by');
   app.disable('etag');
   app.use(noteArrival);
-  app.useGlobalInterceptors(new AnswerInterceptor());
   app.useGlobalFilters(new ProblemFilter());
   describeApi(app);
   return app;
 }
 
-/** Opens the database, sees to the first start, and listens. @returns the address that it listens on */
-export async function openApp(app: NestExpressApplication, settings: Settings): Promise<string> {
-  await app.get(Database).open();
-  await app.get(FirstStart).run();
-  await app.listen(settings.port, settings.host);
+/** Listens at once: while the log cannot be reached the service is live, not ready. @returns its address */
+export async function listen(app: NestExpressApplication, { port, host }: Settings): Promise<string> {
+  await app.listen(port, host);
   return (await app.getUrl()).replace('[::1]', 'localhost');
 }
 
-/** Ends what is under way, closes the connections, and leaves the database. */
+/**
+ * Opens the database and the log, and sees to the first start. Waits for a database that cannot be reached.
+ * @throws UnfitDatabaseError when the database is not one that can keep the log
+ */
+export async function openLog(app: NestExpressApplication, signal: AbortSignal): Promise<void> {
+  const logger = new Logger('Log');
+  for (let failures = 0; !signal.aborted; failures++) {
+    try {
+      await app.get(Database).open();
+      await app.get(EventStore).open();
+      await app.get(FirstStart).run();
+      return;
+    } catch (error) {
+      if (error instanceof UnfitDatabaseError) throw error;
+      if (failures % LOG_EVERY === 0) logger.warn(`Waiting for the database: ${reasonOf(error)}`);
+      await pause(RETRY_MS, undefined, { signal }).catch(() => undefined);
+    }
+  }
+}
+
+const RETRY_MS = 250;
+const LOG_EVERY = 40;
+
+/** How long requests under way may take to end when the service stops. */
+const DRAIN_MS = 3000;
+
+/**
+ * Takes no new connections, ends streams so that their clients go elsewhere, lets commands under way end, closes the
+ * connections, and leaves the database. Within 5 s.
+ */
 export async function closeApp(app: NestExpressApplication): Promise<void> {
+  const server = app.getHttpServer();
+  const drained = new Promise((resolve) => server.close(resolve));
+  app.get(StreamHub).end();
+  const idle = setInterval(() => {
+    server.closeIdleConnections();
+  }, 20);
+  await Promise.race([drained, pause(DRAIN_MS, undefined, { ref: false })]);
+  clearInterval(idle);
   const database = app.get(Database);
   await app.close();
   await database.leave();

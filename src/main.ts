@@ -1,14 +1,17 @@
 import { readSettings, type Settings, SettingsError } from './config/settings.js';
-import { closeApp, createApp, openApp } from './configure-app.js';
+import { closeApp, createApp, listen, openLog } from './configure-app.js';
+import { reasonOf } from './database/prepare-database.js';
 import { Logger } from './logger.js';
 
 async function main(settings: Settings): Promise<void> {
   const logger = new Logger(settings);
   const app = await createApp(settings, logger);
 
+  const aborted = new AbortController();
   let stopping: Promise<void> | undefined;
   const stop = (signal: string): void => {
     logger.log(`${signal}: stopping.`);
+    aborted.abort();
     stopping ??= closeApp(app).then(
       () => process.exit(0),
       (error: unknown) => {
@@ -20,20 +23,16 @@ async function main(settings: Settings): Promise<void> {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, stop);
 
   try {
-    const url = await openApp(app, settings);
+    const url = await listen(app, settings);
     logger.log(`Listening on ${url}; try: curl ${url}/lora/status`);
+    await openLog(app, aborted.signal);
+    if (!aborted.signal.aborted) logger.log('Ready: this replica takes commands.');
   } catch (error) {
     if (stopping) return;
     logger.fatal(`Cannot start: ${reasonOf(error)}`);
     await closeApp(app).catch(() => undefined);
     process.exit(1);
   }
-}
-
-/** A refused connection to `localhost` is an AggregateError without a message of its own. */
-function reasonOf(error: unknown): string {
-  if (error instanceof AggregateError) return error.errors.map(reasonOf).join('; ');
-  return error instanceof Error ? error.message : String(error);
 }
 
 let settings: Settings | undefined;

@@ -13,6 +13,8 @@ export interface Settings {
   readonly loraEnabled: boolean;
   readonly activeLoraAdapter: string | undefined;
   readonly logFormat: 'text' | 'json';
+  /** Streams and waiting reads that one replica serves at a time. */
+  readonly streamsMax: number;
 }
 
 /** The environment variables behind {@link Settings}: what README, compose file and tests may name. */
@@ -25,6 +27,7 @@ export const SETTING_NAMES = [
   'LORA_ENABLED',
   'ACTIVE_LORA_ADAPTER',
   'LOG_FORMAT',
+  'STREAMS_MAX',
 ] as const;
 
 export const SETTINGS = Symbol('SETTINGS');
@@ -41,6 +44,10 @@ type Name = (typeof SETTING_NAMES)[number];
 
 function port(text: string): number | undefined {
   return /^\d{1,5}$/.test(text) && Number(text) <= 65535 ? Number(text) : undefined;
+}
+
+function positive(text: string): number | undefined {
+  return /^[1-9]\d{0,5}$|^1000000$/.test(text) ? Number(text) : undefined;
 }
 
 function postgresUrl(text: string): string | undefined {
@@ -82,6 +89,7 @@ export function readSettings(env: Readonly<Partial<Record<string, string>>>): Se
       'an adapter version such as v1.2',
     ),
     logFormat: read('LOG_FORMAT', oneOf('text', 'json'), 'text or json') ?? 'text',
+    streamsMax: read('STREAMS_MAX', positive, 'a number from 1 to 1000000') ?? 10_000,
   };
   if (settings.databaseOwnerUrl !== undefined && settings.databaseUrl === undefined) {
     problems.push('DATABASE_OWNER_URL needs DATABASE_URL beside it.');

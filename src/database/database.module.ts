@@ -4,6 +4,7 @@ import { Global, Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 
 import { Database } from './database.js';
+import { PoolClient } from './pool-client.js';
 import { typeParsers } from './pg-time.js';
 
 @Global()
@@ -17,7 +18,15 @@ import { typeParsers } from './pg-time.js';
       poolSize: 10,
       connectTimeoutMS: 1500,
       applicationName: 'lora-control-plane',
-      extra: { types: typeParsers, statement_timeout: 5000, idle_in_transaction_session_timeout: 5000 },
+      extra: {
+        types: typeParsers,
+        Client: PoolClient,
+        keepAlive: true,
+        statement_timeout: 5000,
+        // The server's own time-out does not come back through a network that swallows everything.
+        query_timeout: 6000,
+        idle_in_transaction_session_timeout: 5000,
+      },
     }),
   ],
   providers: [Database],

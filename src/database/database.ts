@@ -4,7 +4,7 @@ import { DataSource } from 'typeorm';
 
 import { SETTINGS, type Settings } from '../config/settings.js';
 import { type EmbeddedServer, joinEmbeddedServer } from './embedded-server.js';
-import { prepareDatabase } from './prepare-database.js';
+import { prepareDatabase, reasonOf, UnfitDatabaseError } from './prepare-database.js';
 
 /** The one way to the database: which server, as whom, migrated and open. */
 @Injectable()
@@ -24,13 +24,16 @@ export class Database {
     return this.url;
   }
 
-  /** Finds or starts the server, migrates, and opens the pool as the service's role. */
+  /**
+   * Finds or starts the server, migrates, and opens the pool as the service's role. After a failure it may be tried again.
+   * @throws UnfitDatabaseError where trying again is of no use
+   */
   async open(): Promise<void> {
     const { databaseUrl, databaseOwnerUrl } = this.settings;
     const ownerUrl = databaseOwnerUrl ?? databaseUrl ?? (await this.joinEmbedded()).ownerUrl;
     this.url = await prepareDatabase(ownerUrl, databaseOwnerUrl && databaseUrl, this.logger);
     this.dataSource.setOptions({ url: this.url });
-    await this.dataSource.initialize();
+    if (!this.dataSource.isInitialized) await this.dataSource.initialize();
   }
 
   /** After the application has closed: the last service out stops the embedded server. */
@@ -39,9 +42,14 @@ export class Database {
   }
 
   private async joinEmbedded(): Promise<EmbeddedServer> {
-    this.embedded = await joinEmbeddedServer(this.settings.dataDir, (line) => {
-      this.logger.log(line);
-    });
-    return this.embedded;
+    try {
+      this.embedded ??= await joinEmbeddedServer(this.settings.dataDir, (line) => {
+        this.logger.log(line);
+      });
+      return this.embedded;
+    } catch (error) {
+      // Waiting would not mend what this machine lacks.
+      throw new UnfitDatabaseError(reasonOf(error));
+    }
   }
 }

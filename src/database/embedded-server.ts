@@ -29,6 +29,9 @@ export interface EmbeddedServer {
 const MEMBER = 'lora-member';
 const RETRY_MS = 500;
 
+const LOOKS = 4;
+const LOOK_AGAIN_MS = 75;
+
 /** What pg has and its types leave out. */
 type MemberClient = Client & { readonly processID: number; ref(): void; unref(): void };
 
@@ -121,7 +124,12 @@ class Member implements EmbeddedServer {
   }
 
   async #leave(): Promise<void> {
-    const others = await this.#countOthers();
+    let others = await this.#countOthers();
+    // The connection of a member that was killed just now is still being taken off: look again before believing.
+    for (let looks = 1; looks < LOOKS && others > 0 && Number.isFinite(others); looks++) {
+      await sleep(LOOK_AGAIN_MS);
+      others = await this.#countOthers();
+    }
     // The server closes a connection after it took it off its list: the next to leave counts right.
     this.#connection?.ref();
     await this.#connection?.end();

@@ -24,6 +24,8 @@ export async function prepareDatabase(
   say: { log(line: string): void; warn(line: string): void },
 ): Promise<string> {
   const owner = new pg.Client({ connectionString: ownerUrl, connectionTimeoutMillis: 5000 });
+  // A database that dies during the start fails the query under way; it must not end the process.
+  owner.on('error', () => undefined);
   await owner.connect();
   try {
     await checkServer(owner);
@@ -34,7 +36,7 @@ export async function prepareDatabase(
     if (service.warning !== undefined) say.warn(service.warning);
     return service.url;
   } finally {
-    await owner.end();
+    await owner.end().catch(() => undefined);
   }
 }
 
@@ -66,4 +68,10 @@ async function migrate(ownerUrl: string): Promise<string[]> {
   } finally {
     await dataSource.destroy();
   }
+}
+
+/** A refused connection to `localhost` is an AggregateError without a message of its own. */
+export function reasonOf(error: unknown): string {
+  if (error instanceof AggregateError) return error.errors.map(reasonOf).join('; ');
+  return error instanceof Error ? error.message : String(error);
 }

@@ -1,10 +1,10 @@
-import { createHmac } from 'node:crypto';
+import { createHash, createHmac } from 'node:crypto';
 
 import pg from 'pg';
 
 /** What the service's role may do in the database, and no more: read, and call the functions that append. */
-const READABLE = ['migrations', 'log_head', 'events', 'fleet_states', 'command_keys'];
-const CALLABLE = ['lock_head(text[])', 'append_batch(jsonb)'];
+const READABLE = ['migrations', 'log_head', 'events', 'fleet_states', 'command_keys', 'log_adoptions'];
+const CALLABLE = ['lock_head(bigint)', 'append_batch(jsonb, uuid, bigint)'];
 
 const OURS = 'Service role of the LoRA control plane: may read the log and append to it, never change it.';
 
@@ -40,33 +40,55 @@ export async function ensureServiceRole(
     "select shobj_description(oid, 'pg_authid') as description from pg_roles where rolname = $1",
     [role],
   );
+  const stranger = known.rows[0] !== undefined && known.rows[0].description !== OURS;
+  if (serviceUrl === undefined && stranger) return unprotected(`somebody else has made the role ${role}`);
   if (known.rows[0] === undefined) {
     if (!me.may_make_roles) {
       if (serviceUrl === undefined) return unprotected(`${me.name} may not make roles`);
       throw new Error(`The role ${role} of DATABASE_URL does not exist, and ${me.name} may not make it.`);
     }
-    await owner.query(`create role ${id(role)} login noinherit`);
-    await owner.query(`comment on role ${id(role)} is ${text(OURS)}`);
-    await setPassword(owner, url);
+    await makeRole(owner, url);
   }
   await owner.query(`grant usage on schema public to ${id(role)}`);
   await owner.query(`grant select on ${READABLE.join(', ')} to ${id(role)}`);
   await owner.query(`grant execute on function ${CALLABLE.join(', ')} to ${id(role)}`);
 
   if (serviceUrl !== undefined || (await canLogIn(url))) return { url: url.href };
-  // The owner's password may have changed since the role was made; a role that somebody else made is left alone.
-  if (me.may_make_roles && known.rows[0]?.description === OURS) {
+  // The owner's password may have changed since the role was made.
+  if (me.may_make_roles) {
     await setPassword(owner, url);
     if (await canLogIn(url)) return { url: url.href };
   }
   return unprotected(`the role ${role} cannot log in`);
 }
 
+/** All or nothing: a role without its comment would be a stranger's for ever. */
+async function makeRole(owner: pg.Client, url: URL): Promise<void> {
+  const role = id(decodeURIComponent(url.username));
+  await owner.query('begin');
+  try {
+    await owner.query(`create role ${role} login noinherit`);
+    await owner.query(`comment on role ${role} is ${text(OURS)}`);
+    await setPassword(owner, url);
+    await owner.query('commit');
+  } catch (error) {
+    await owner.query('rollback');
+    // Roles belong to the whole cluster: a service of another database may have been faster.
+    const exists = error instanceof pg.DatabaseError && (error.code === '42710' || error.code === '23505');
+    if (!exists) throw error;
+  }
+}
+
 /** A role named after the database, with a password that every replica derives from the owner's. */
 function besideOwner(ownerUrl: string): string {
   const url = new URL(ownerUrl);
   const database = decodeURIComponent(url.pathname.slice(1)) || decodeURIComponent(url.username);
-  url.username = encodeURIComponent(`${database.slice(0, 50)}_service`);
+  // A long name is cut to what PostgreSQL keeps, with a digest so that two of them stay two.
+  const name =
+    database.length <= 50
+      ? database
+      : `${database.slice(0, 40)}_${createHash('sha256').update(database).digest('hex').slice(0, 8)}`;
+  url.username = encodeURIComponent(`${name}_service`);
   if (url.password !== '') {
     const key = decodeURIComponent(url.password);
     url.password = createHmac('sha256', key).update(`service role of ${database}`).digest('hex');

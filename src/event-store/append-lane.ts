@@ -1,84 +1,66 @@
 import pg from 'pg';
-import { v7 as uuidv7 } from 'uuid';
 
-import type { Kill, Meanwhile } from '../lora/domain/decide.js';
-import { LogUnavailable, Refusal } from '../lora/domain/errors.js';
-import { type EventBody, type LoraEvent, type Origin, SCHEMA_VERSION } from '../lora/domain/events.js';
-import { currentVersion, evolve, type FleetState, STATE_VERSION } from '../lora/domain/state.js';
-import type { StoredState } from '../lora/domain/view.js';
-import { canonicalJson } from './event-format.js';
+import { LogUnavailable } from '../lora/domain/errors.js';
+import { type BatchAnswer, decideBatch, toParameter, type Verdict, verdicts } from './batch.js';
+import { isStatementError, LogConnection, type LogSession } from './log-connection.js';
+import { LaneQueue, type Pending } from './lane-queue.js';
+import { appendBatchSize, appendConflicts, appendSeconds } from './log-metrics.js';
+import type { LogMemory, LogSince, LogSnapshot } from './log-memory.js';
+import type { ReadIndex } from './read-index.js';
+import type { Outcome, Submission } from './submission.js';
 
-/** One command on its way into the log. */
-export interface Submission {
-  /** A fleet's name; `*` is every fleet there is when the command commits. */
-  readonly fleet: string;
-  /** Kills go before everything that waits, and are taken even from a log that a newer service has written. */
-  readonly isKill: boolean;
-  readonly key: string;
-  /** Of what the command asks; the same key with another one is refused. */
-  readonly fingerprint: Buffer;
-  readonly origin: Origin;
-  /** The generation confirmed after the command had arrived; null where nothing can come between. */
-  readonly confirmed: StoredState | null;
-  /** `performance.now()` at which the answer is due. */
-  readonly deadline: number;
-  /**
-   * The decision on one fleet's committed state; null appends nothing.
-   * @throws Refusal
-   */
-  decide(stored: StoredState | null, meanwhile: Meanwhile | null, logId: string): LoraEvent | null;
-}
-
-/** How a submission ended, with the positions of its events, first and last, both included. */
-export interface Outcome {
-  readonly type: 'appended' | 'replayed' | 'unchanged';
-  readonly logId: string;
-  readonly first: number;
-  readonly last: number;
-}
-
-interface Head {
-  readonly log_id: string;
-  readonly states: readonly StoredRow[];
-}
-
-interface StoredRow {
-  readonly fleet: string;
-  readonly generation: number;
-  readonly recorded_at: string;
-  readonly state: FleetState;
-}
-
-type BatchResult =
-  | {
-      readonly status: 'appended' | 'duplicate' | 'key_reused';
-      readonly first: number;
-      readonly last: number;
-    }
-  | { readonly status: 'confirmed' | 'conflict' | 'retry' };
-
-interface Waiting {
-  readonly submission: Submission;
-  /** Event ids are given once, so that a submission sent again is the same events. */
-  readonly ids: Map<string, string>;
-  /** Whether a commit may be on its way: only then is a lost answer an unknown outcome. */
-  committing: boolean;
-  settled: boolean;
-  settle(result: Outcome | Error): void;
-}
-
+/** A batch under way for longer than this may be hanging: a kill does not wait for it. */
+const HANGING_MS = 150;
+const STATEMENT_TIMEOUT_MS = 1500;
+/** By then the server's own time-out has not come back: the connection swallows everything. */
+const HOPELESS_MS = 1800;
+/** With less than this left, a command that the server has given up is not sent again. */
+const LAST_TRY_MS = 500;
+/** After a conflict with another replica the head is locked first for so long: the next batch would conflict too. */
+const CONTENDED_MS = 500;
 const RECONNECT_PAUSE_MS = 50;
 
+interface Flight {
+  /** Those whose deadline comes before they are sent are left out. */
+  batch: readonly Pending[];
+  readonly connection: LogConnection;
+  readonly startedAt: number;
+  /** Whether what is under way could commit. */
+  sent: boolean;
+}
+
 /**
- * The one way into the log for this replica: a command at a time, on a connection of its own, under the head's
- * lock. An answer comes by the submission's deadline whatever the database does.
+ * The one way into the log for this replica. Commands that arrive while a commit is under way form the next batch,
+ * which is decided in memory and sent in one round trip; the log checks what it was decided on. Kills are picked
+ * first when a batch is filled. Where the memory keeps being behind, the
+ * head is locked first. An answer comes by the submission's deadline, whatever the database does.
  */
 export class AppendLane {
-  private readonly queue: Waiting[] = [];
-  private client: pg.Client | undefined;
-  private running = false;
+  private readonly queue = new LaneQueue();
+  private readonly flights = new Set<Flight>();
+  /** The second one is the warm spare: for a kill while the first hangs, and after a cut. */
+  private readonly connections: readonly LogConnection[];
+  private arrivals = 0;
+  private closed = false;
+  private contendedUntil = 0;
+  /** Whether the last batch was of more than one command. */
+  private crowded = false;
+  private gathering: NodeJS.Immediate | undefined;
+  private nudge: NodeJS.Timeout | undefined;
 
-  constructor(private readonly connectionString: () => string) {}
+  constructor(
+    connectionString: () => string,
+    private readonly memory: LogMemory,
+    private readonly readIndex: ReadIndex,
+  ) {
+    this.connections = ['lane', 'spare lane'].map(
+      (name) => new LogConnection(connectionString, { name, statementTimeoutMs: STATEMENT_TIMEOUT_MS }),
+    );
+  }
+
+  warm(): void {
+    for (const connection of this.connections) connection.warm();
+  }
 
   /**
    * @throws Refusal when the command is refused on the committed state
@@ -86,14 +68,17 @@ export class AppendLane {
    */
   submit(submission: Submission): Promise<Outcome> {
     return new Promise((resolve, reject) => {
-      const waiting: Waiting = {
+      const pending: Pending = {
         submission,
         ids: new Map(),
-        committing: false,
+        arrival: this.arrivals++,
+        conflicts: 0,
+        alone: false,
+        uncertain: false,
         settled: false,
         settle: (result) => {
-          if (waiting.settled) return;
-          waiting.settled = true;
+          if (pending.settled) return;
+          pending.settled = true;
           clearTimeout(timer);
           if (result instanceof Error) reject(result);
           else resolve(result);
@@ -101,213 +86,242 @@ export class AppendLane {
       };
       const timer = setTimeout(
         () => {
-          waiting.settle(unavailable(waiting));
-          this.dropHungConnection(waiting);
+          this.giveUp(pending);
         },
         Math.max(0, submission.deadline - performance.now()),
       );
-      this.enqueue(waiting);
-      void this.run();
+      this.queue.add([pending]);
+      this.gather();
     });
   }
 
+  /** Lets what is under way end, for up to the longest deadline. */
   async close(): Promise<void> {
-    await this.client?.end();
-    this.client = undefined;
+    while (this.flights.size > 0 || this.queue.length > 0)
+      await new Promise((resume) => setTimeout(resume, 5));
+    this.closed = true;
+    clearTimeout(this.nudge);
+    await Promise.all(this.connections.map((connection) => connection.close()));
   }
 
-  private enqueue(waiting: Waiting): void {
-    const firstOther = this.queue.findIndex(({ submission }) => !submission.isKill);
-    if (waiting.submission.isKill && firstOther >= 0) this.queue.splice(firstOther, 0, waiting);
-    else this.queue.push(waiting);
-  }
-
-  private current: Waiting | undefined;
-
-  private async run(): Promise<void> {
-    if (this.running) return;
-    this.running = true;
-    for (let next = this.queue.shift(); next !== undefined; next = this.queue.shift()) {
-      this.current = next;
-      while (!next.settled) await this.attempt(next);
+  /** Where commands come in crowds, what arrives together goes together. */
+  private gather(): void {
+    if (!this.crowded) {
+      this.pump();
+      return;
     }
-    this.current = undefined;
-    this.running = false;
+    this.gathering ??= setImmediate(() => {
+      this.gathering = undefined;
+      this.pump();
+    });
   }
 
-  private async attempt(waiting: Waiting): Promise<void> {
+  private pump(): void {
+    if (this.closed || this.queue.length === 0) return;
+    const [flight, another] = this.flights;
+    if (another) return;
+    if (!flight) {
+      this.launch(this.queue.takeBatch());
+      return;
+    }
+    if (!this.queue.hasKill) return;
+    const age = performance.now() - flight.startedAt;
+    if (age >= HANGING_MS) {
+      this.launch(this.queue.takeKills());
+    } else {
+      clearTimeout(this.nudge);
+      this.nudge = setTimeout(() => {
+        this.pump();
+      }, HANGING_MS - age);
+    }
+  }
+
+  private launch(batch: readonly Pending[]): void {
+    const busy = [...this.flights].map(({ connection }) => connection);
+    const connection = this.connections.find((each) => !busy.includes(each));
+    if (!connection) throw new Error('There are never more batches under way than connections.');
+    const flight: Flight = { batch, connection, startedAt: performance.now(), sent: false };
+    this.flights.add(flight);
+    this.crowded = batch.length > 1;
+    const rescue = setTimeout(() => {
+      this.rescue(flight);
+    }, HANGING_MS);
+    const hopeless = setTimeout(() => {
+      connection.cut();
+    }, HOPELESS_MS);
+    void this.fly(flight).finally(() => {
+      clearTimeout(rescue);
+      clearTimeout(hopeless);
+      this.flights.delete(flight);
+      // Nobody waits any more for one that hangs and whose kills have come in by the other.
+      for (const other of this.flights) {
+        if (other.batch.every(({ settled }) => settled)) other.connection.cut();
+      }
+      this.pump();
+    });
+  }
+
+  /**
+   * A batch that hangs may hang for its connection's sake: its kills go out once more on the other one. They are the
+   * same events under the same keys, so whichever comes second is found a duplicate.
+   */
+  private rescue(flight: Flight): void {
+    const kills = flight.batch.filter(({ submission, settled }) => submission.isKill && !settled);
+    if (kills.length > 0 && this.flights.size === 1) this.launch(kills);
+  }
+
+  /** Another flight that may still bring this command into the log. */
+  private alsoOn(pending: Pending, flight: Flight): boolean {
+    return [...this.flights].some((other) => other !== flight && other.batch.includes(pending));
+  }
+
+  private async fly(flight: Flight): Promise<void> {
     try {
-      const client = await this.connected();
-      waiting.settle(await this.append(client, waiting));
+      if (this.memory.logId === undefined) await this.readIndex.confirm();
+      const patience = flight.batch.some(({ submission }) => submission.isKill) ? 1 : 2;
+      const lockFirst =
+        performance.now() < this.contendedUntil ||
+        flight.batch.some(({ conflicts }) => conflicts >= patience);
+      const outcomes = lockFirst ? await this.lockThenAppend(flight) : await this.append(flight);
+      const { batch } = flight;
+      appendSeconds.observe((performance.now() - flight.startedAt) / 1000);
+      appendBatchSize.observe(batch.length);
+      batch.forEach((pending, index) => {
+        this.conclude(flight, pending, outcomes[index] ?? 'retry');
+      });
     } catch (error) {
-      if (error instanceof Refusal || error instanceof LogUnavailable) {
-        waiting.settle(error);
+      await this.recover(flight, error);
+    }
+  }
+
+  private conclude(flight: Flight, pending: Pending, verdict: Verdict): void {
+    if (verdict === 'conflict') {
+      pending.conflicts++;
+      appendConflicts.inc();
+    }
+    if (verdict !== 'conflict' && verdict !== 'retry') pending.settle(verdict);
+    else if (!this.alsoOn(pending, flight)) this.queue.add([pending]);
+  }
+
+  /** Optimistic: decided on the memory, in one round trip. */
+  private async append(flight: Flight): Promise<Verdict[]> {
+    const session = await flight.connection.session();
+    const { batch, decided } = this.decide(flight);
+    const known = this.memory.position;
+    const answer = await session.query<BatchAnswer>('select append_batch($1, $2, $3) as answer', [
+      toParameter(batch, decided),
+      this.memory.logId,
+      known,
+    ]);
+    flight.sent = false;
+    if (answer.since) this.contendedUntil = performance.now() + CONTENDED_MS;
+    const outcomes = answer.results
+      ? verdicts(batch, decided, answer.results, this.memory)
+      : batch.map((): Verdict => 'conflict');
+    if (answer.since && this.memory.absorb(known, answer.since) === 'reload') await this.readIndex.confirm();
+    return outcomes;
+  }
+
+  /** Pessimistic: nobody can get in between, at the price of two more round trips. */
+  private async lockThenAppend(flight: Flight): Promise<Verdict[]> {
+    const session = await flight.connection.session();
+    const asked = this.memory.position;
+    const [, locked] = await session.run(`begin; select lock_head(${asked}) as answer`);
+    const { answer: missed } = locked?.rows[0] as { answer: LogSince };
+    if (missed.rows.length > 0) this.contendedUntil = performance.now() + CONTENDED_MS;
+    await this.catchUp(session, asked, missed);
+    this.topUp(flight);
+    const { batch, decided } = this.decide(flight);
+    const entries = pg.escapeLiteral(toParameter(batch, decided));
+    // One round trip: every one more is time that all other replicas wait.
+    const [appended, commit] = await session.run(`select append_batch(${entries}) as answer; commit`);
+    flight.sent = false;
+    const { results } = (appended?.rows[0] as { answer: BatchAnswer }).answer;
+    if (commit?.command !== 'COMMIT' || !results) throw new Error('The log rolled a batch back.');
+    return verdicts(batch, decided, results, this.memory);
+  }
+
+  /** While the lock was waited for, more have come. */
+  private topUp(flight: Flight): void {
+    if (flight.batch.some(({ alone }) => alone)) return;
+    flight.batch = this.queue.fill(flight.batch);
+    this.crowded = flight.batch.length > 1;
+  }
+
+  /** From here on it may happen; whoever was told by now that nothing happened is left out. */
+  private decide(flight: Flight): { batch: readonly Pending[]; decided: ReturnType<typeof decideBatch> } {
+    const batch = flight.batch.filter(({ settled }) => !settled);
+    flight.batch = batch;
+    flight.sent = true;
+    return { batch, decided: decideBatch(batch, this.memory) };
+  }
+
+  private async catchUp(session: LogSession, asked: number, first: LogSince): Promise<void> {
+    let since = first;
+    for (;;) {
+      if (this.memory.absorb(asked, since) === 'reload') {
+        this.memory.load(await session.query<LogSnapshot>('select log_snapshot() as answer'));
         return;
       }
-      // The connection is gone or in an unknown state. The same events go out again on a new one; their key tells
-      // whether they had arrived.
-      this.discardConnection();
-      if (error instanceof pg.DatabaseError && !isConnectionLoss(error))
-        waiting.settle(unavailable(waiting, error));
-      else await new Promise((resume) => setTimeout(resume, RECONNECT_PAUSE_MS));
+      if (this.memory.position >= since.position) return;
+      asked = this.memory.position;
+      since = await session.query<LogSince>('select log_since($1) as answer', [asked]);
     }
   }
 
-  private async append(client: pg.Client, waiting: Waiting): Promise<Outcome> {
-    const { submission } = waiting;
-    const everywhere = submission.fleet === '*';
-    await client.query('begin');
-    const head = await one<Head>(client, 'select lock_head($1) as answer', [
-      everywhere ? null : [submission.fleet],
-    ]);
-    const before = new Map(head.states.map((row) => [row.fleet, storedState(row)]));
-    const fleets = everywhere ? [...before.keys()] : [submission.fleet];
-
-    let refusal: Refusal | undefined;
-    const events: { body: string; state: FleetState }[] = [];
-    try {
-      for (const fleet of fleets) {
-        const stored = before.get(fleet) ?? null;
-        refuseNewerState(stored, submission);
-        const event = submission.decide(stored, await meanwhile(client, submission, stored), head.log_id);
-        if (event !== null) events.push(prepare(event, stored, waiting));
+  private async recover(flight: Flight, error: unknown): Promise<void> {
+    const { batch, connection } = flight;
+    if (isStatementError(error)) {
+      // The server has undone it, so nothing is uncertain. A time-out is nobody's fault; else find whose it is.
+      await connection.run('rollback').catch(() => undefined);
+      const timedOut = error.code === '57014';
+      const only = batch.filter((pending) => !this.alsoOn(pending, flight));
+      for (const pending of only) {
+        // Another try could not end before the deadline, and its outcome would be unknown: this one's is known.
+        const late = timedOut && pending.submission.deadline - performance.now() < LAST_TRY_MS;
+        if (late) pending.settle(tooLate(pending.submission.key, pending.uncertain));
+        else if (timedOut || batch.length > 1) pending.alone = !timedOut;
+        else pending.settle(refusedByLog(pending, error));
       }
-    } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
-      refusal = error;
-      events.length = 0;
+      this.queue.add(only);
+      return;
     }
+    // The connection is gone, or what was decided is of no use. The same events go out again on another
+    // connection; their keys tell whether they had arrived.
+    if (flight.sent) for (const pending of batch) pending.uncertain = true;
+    connection.cut();
+    connection.warm();
+    this.queue.add(batch.filter((pending) => !this.alsoOn(pending, flight)));
+    await new Promise((resume) => setTimeout(resume, RECONNECT_PAUSE_MS));
+  }
 
-    const { results } = await one<{ results: [BatchResult] }>(client, 'select append_batch($1) as answer', [
-      JSON.stringify([
-        {
-          caller: submission.origin.actor,
-          key: submission.key,
-          fingerprint: submission.fingerprint.toString('hex'),
-          expect: Object.fromEntries(fleets.map((fleet) => [fleet, before.get(fleet)?.generation ?? 0])),
-          all_fleets: everywhere,
-          events,
-        },
-      ]),
-    ]);
-    waiting.committing = true;
-    const { command } = await client.query('commit');
-    if (command !== 'COMMIT') throw unavailable({ ...waiting, committing: false });
-
-    const [result] = results;
-    switch (result.status) {
-      case 'appended':
-        return { type: 'appended', logId: head.log_id, first: result.first, last: result.last };
-      case 'duplicate':
-        return { type: 'replayed', logId: head.log_id, first: result.first, last: result.last };
-      case 'key_reused':
-        throw new Refusal(
-          'idempotency-key-reused',
-          `The Idempotency-Key ${submission.key} belongs to another command, at position ${result.first}.`,
-          before.get(submission.fleet)?.state ?? null,
-        );
-      case 'confirmed': {
-        if (refusal) throw refusal;
-        const generation = before.get(submission.fleet)?.generation ?? 0;
-        return { type: 'unchanged', logId: head.log_id, first: generation, last: generation };
-      }
-      default:
-        throw new Error(`A batch under the head's lock came back as ${result.status}.`);
+  /** The deadline has come. What hangs is cut off; the others of the batch go out again. */
+  private giveUp(pending: Pending): void {
+    const flights = [...this.flights].filter(({ batch }) => batch.includes(pending));
+    const mayHaveHappened = pending.uncertain || flights.some(({ sent }) => sent);
+    pending.settle(tooLate(pending.submission.key, mayHaveHappened));
+    this.queue.remove(pending);
+    for (const { connection, startedAt } of flights) {
+      if (performance.now() - startedAt >= HANGING_MS) connection.cut();
     }
   }
-
-  private async connected(): Promise<pg.Client> {
-    if (this.client) return this.client;
-    const client = new pg.Client({
-      connectionString: this.connectionString(),
-      application_name: 'lora-control-plane lane',
-      connectionTimeoutMillis: 1500,
-      statement_timeout: 1500,
-      idle_in_transaction_session_timeout: 250,
-    });
-    client.on('error', () => {
-      if (this.client === client) this.client = undefined;
-    });
-    await client.connect();
-    await client.query('set synchronous_commit = on');
-    this.client = client;
-    return client;
-  }
-
-  /** A command that ran into its deadline has the connection hanging: cut it, so that the next gets a new one. */
-  private dropHungConnection(waiting: Waiting): void {
-    if (this.current === waiting) this.discardConnection();
-    else this.queue.splice(this.queue.indexOf(waiting), 1);
-  }
-
-  private discardConnection(): void {
-    const client = this.client;
-    this.client = undefined;
-    client?.connection.stream.destroy();
-  }
 }
 
-function prepare(
-  event: LoraEvent,
-  stored: StoredState | null,
-  waiting: Waiting,
-): { body: string; state: FleetState } {
-  const { origin, key } = waiting.submission;
-  const id = waiting.ids.get(event.fleet) ?? uuidv7();
-  waiting.ids.set(event.fleet, id);
-  const body: EventBody = { schema_version: SCHEMA_VERSION, id, ...event, ...origin, idempotency_key: key };
-  return { body: canonicalJson(body), state: evolve(stored?.state ?? null, body) };
-}
-
-/** Under the head's lock: did a kill of the fleet commit after the generation that the command had seen? */
-async function meanwhile(
-  client: pg.Client,
-  { confirmed }: Submission,
-  stored: StoredState | null,
-): Promise<Meanwhile | null> {
-  if (confirmed === null) return null;
-  const seen = { kill: null, confirmedVersion: currentVersion(confirmed.state) };
-  if (stored === null || stored.generation === confirmed.generation) return seen;
-  const { rows } = await client.query<Kill>(
-    `select actor, reason, rfc3339(recorded_at) as "recordedAt" from events
-     where fleet = $1 and type = 'LoraDisabled' and position > $2 order by position desc limit 1`,
-    [stored.fleet, confirmed.generation],
-  );
-  return { ...seen, kill: rows[0] ?? null };
-}
-
-function refuseNewerState(stored: StoredState | null, { isKill, key }: Submission): void {
-  if (stored === null || isKill || stored.state.state_version <= STATE_VERSION) return;
-  throw new LogUnavailable(
-    'A newer version of this service writes this log; this replica takes disables only.',
-    'none',
+function tooLate(key: string, mayHaveHappened: boolean): LogUnavailable {
+  const what = mayHaveHappened
+    ? 'Whether the command took effect is unknown: send it again with the same Idempotency-Key.'
+    : 'Nothing was changed. Send the command again.';
+  return new LogUnavailable(
+    `The log did not answer in time. ${what}`,
+    mayHaveHappened ? 'unknown' : 'none',
     key,
   );
 }
 
-function storedState({ fleet, generation, recorded_at, state }: StoredRow): StoredState {
-  return { fleet, generation, recordedAt: recorded_at, state };
-}
-
-function unavailable({ committing, submission }: Waiting, error?: pg.DatabaseError): LogUnavailable {
-  const why = error?.code === '57014' ? 'The log is held by somebody else' : 'The log did not answer in time';
-  return new LogUnavailable(
-    committing
-      ? `${why}: whether the command took effect is unknown. Send it again with the same Idempotency-Key.`
-      : `${why}. Nothing was changed. Send the command again.`,
-    committing ? 'unknown' : 'none',
-    submission.key,
-  );
-}
-
-/** Class 08, and what a server says that stops or starts: the session is lost, the command is not at fault. */
-function isConnectionLoss({ code }: pg.DatabaseError): boolean {
-  return code !== undefined && (code.startsWith('08') || /^(57P0[1-5]|25P03)$/.test(code));
-}
-
-async function one<T>(client: pg.Client, sql: string, parameters: unknown[]): Promise<T> {
-  const { rows } = await client.query<{ answer: T }>(sql, parameters);
-  const row = rows[0];
-  if (row === undefined) throw new Error('A function of the log gave no row.');
-  return row.answer;
+function refusedByLog({ submission: { key }, uncertain }: Pending, cause: Error): LogUnavailable {
+  const what = uncertain
+    ? 'Whether an earlier try took effect is unknown: send the command again with the same Idempotency-Key.'
+    : 'Nothing was changed.';
+  const outcome = uncertain ? 'unknown' : 'none';
+  return new LogUnavailable(`The log cannot take the command now. ${what}`, outcome, key, { cause });
 }

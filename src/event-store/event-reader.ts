@@ -3,20 +3,10 @@ import { InjectRepository } from '@nestjs/typeorm';
 import { Repository } from 'typeorm';
 
 import { LogUnavailable } from '../lora/domain/errors.js';
-import type { EventBody, LoraEvent } from '../lora/domain/events.js';
-import type { Hindsight } from '../lora/domain/notice.js';
+import type { LoraEvent } from '../lora/domain/events.js';
 import type { FleetState } from '../lora/domain/state.js';
 import type { StoredState } from '../lora/domain/view.js';
 import { EventEntity } from './event.entity.js';
-import { FleetStateEntity } from './fleet-state.entity.js';
-
-/** An accepted command of one fleet, with what its answer needs. */
-export interface Accepted {
-  readonly event: EventBody;
-  readonly before: FleetState | null;
-  readonly after: StoredState;
-  readonly hindsight: Hindsight;
-}
 
 /** What an auditor can ask the log for; every field narrows, times are RFC 3339. */
 export interface EventFilter {
@@ -36,75 +26,19 @@ export interface EventFilter {
 /** Reads of the log and its projection. Every one that fails for the database's sake throws LogUnavailable. */
 @Injectable()
 export class EventReader {
-  constructor(
-    @InjectRepository(EventEntity) private readonly events: Repository<EventEntity>,
-    @InjectRepository(FleetStateEntity) private readonly states: Repository<FleetStateEntity>,
-  ) {}
+  constructor(@InjectRepository(EventEntity) private readonly events: Repository<EventEntity>) {}
 
-  async logId(): Promise<string> {
-    const rows = await this.asking(() =>
-      this.events.query<{ log_id: string }[]>('select log_id from log_head'),
-    );
-    return rows[0]?.log_id ?? '';
-  }
-
-  /** The newest state of a fleet; null when there is no such fleet. */
-  latest(fleet: string): Promise<StoredState | null> {
-    return this.asking(() =>
-      this.states.createQueryBuilder('s').where({ fleet }).orderBy('s.generation', 'DESC').limit(1).getOne(),
-    );
-  }
-
-  /** The newest states of up to `limit` fleets after a name, by name. */
-  async fleets(after: string, limit: number): Promise<StoredState[]> {
-    return this.asking(() =>
-      this.states
-        .createQueryBuilder('s')
-        .where(
-          '(s.fleet, s.generation) in (select f, (select max(generation) from fleet_states where fleet = f)' +
-            ' from fleet_names() f where f collate "C" > :after order by f collate "C" limit :limit)',
-          { after, limit },
-        )
-        .orderBy('s.fleet')
-        .getMany(),
-    );
-  }
-
-  async fleetNames(limit: number): Promise<string[]> {
-    const rows = await this.asking(() =>
-      this.events.query<{ fleet: string }[]>('select fleet_names() as fleet limit $1', [limit]),
-    );
-    return rows.map(({ fleet }) => fleet);
-  }
-
-  /** The newest 100 events of these types of a fleet as of a generation, oldest first. */
-  async newest(
-    fleet: string,
-    types: readonly LoraEvent['type'][],
-    generation: number,
-  ): Promise<EventEntity[]> {
-    const rows = await Promise.all(
-      types.map((type) =>
-        this.asking(() =>
-          this.events
-            .createQueryBuilder('e')
-            .where({ fleet, type })
-            .andWhere('e.position <= :generation', { generation })
-            .orderBy('e.position', 'DESC')
-            .limit(HISTORY_MAX)
-            .getMany(),
-        ),
-      ),
-    );
-    return rows
-      .flat()
-      .sort((one, other) => one.position - other.position)
-      .slice(-HISTORY_MAX);
+  /** The state of a fleet as of the last event recorded at or before a time; null when it had none. */
+  async stateAt(fleet: string, time: string): Promise<StateAt> {
+    const [row] = await this.asking(() => this.events.query<StateAtRow[]>(STATE_AT, [fleet, time]));
+    if (row === undefined) throw new Error('The log has no head.');
+    const { log_id, final, generation, recorded_at, state } = row;
+    const stored = state && { fleet, generation, recordedAt: recorded_at, state };
+    return { logId: log_id, final, stored };
   }
 
   /** A page of the log, newest first, of positions below `before`. */
   page(filter: EventFilter, before: number | undefined, limit: number): Promise<EventEntity[]> {
-    const query = this.events.createQueryBuilder('e').orderBy('e.position', 'DESC').limit(limit);
     const conditions: readonly [unknown, string][] = [
       [filter.fleet, 'e.fleet = :fleet'],
       [filter.type, 'e.type = :type'],
@@ -116,31 +50,10 @@ export class EventReader {
       [filter.reason, 'strpos(lower(e.reason), lower(:reason)) > 0'],
       [before, 'e.position < :before'],
     ];
-    for (const [value, condition] of conditions) if (value !== undefined) query.andWhere(condition);
-    return this.asking(() => query.setParameters({ ...filter, before }).getMany());
-  }
-
-  /** The accepted commands at these positions, both included, in order. */
-  async accepted(first: number, last: number): Promise<Accepted[]> {
-    const rows = await this.asking(() => this.events.query<AcceptedRow[]>(ACCEPTED, [first, last]));
-    return rows.map((row) => {
-      const event = JSON.parse(row.body) as EventBody;
-      return {
-        event,
-        before: row.before,
-        after: {
-          fleet: event.fleet,
-          generation: row.position,
-          recordedAt: row.recorded_at,
-          state: row.state,
-        },
-        hindsight: {
-          now: row.recorded_at,
-          disabledSince:
-            row.since && row.since_actor ? { recordedAt: row.since, actor: row.since_actor } : null,
-          wasEverActive: row.was_ever_active,
-        },
-      };
+    return this.asking(() => {
+      const query = this.events.createQueryBuilder('e').orderBy('e.position', 'DESC').limit(limit);
+      for (const [value, condition] of conditions) if (value !== undefined) query.andWhere(condition);
+      return query.setParameters({ ...filter, before }).getMany();
     });
   }
 
@@ -153,40 +66,27 @@ export class EventReader {
   }
 }
 
-const HISTORY_MAX = 100;
-
-interface AcceptedRow {
-  readonly position: number;
-  readonly recorded_at: string;
-  readonly body: string;
-  readonly state: FleetState;
-  readonly before: FleetState | null;
-  readonly since: string | null;
-  readonly since_actor: string | null;
-  readonly was_ever_active: boolean;
+/** A fleet at a time that has passed. */
+export interface StateAt {
+  readonly logId: string;
+  /** Whether the log holds a later event: before that a command under way could still be recorded earlier. */
+  readonly final: boolean;
+  readonly stored: StoredState | null;
 }
 
-/** An event with the states around it, when its fleet had been disabled, and whether its version was ever active. */
-const ACCEPTED = `
-  select e.position, e.recorded_at, e.body, s.state, before.state as before,
-    since.recorded_at as since, since.actor as since_actor,
-    exists (
-      select from events a where a.fleet = e.fleet and a.to_version = e.adapter_version and a.enabled
-        and a.position < e.position
-    ) as was_ever_active
-  from events e
-  join fleet_states s on s.fleet = e.fleet and s.generation = e.position
+interface StateAtRow {
+  readonly log_id: string;
+  readonly final: boolean;
+  readonly generation: number;
+  readonly recorded_at: string;
+  readonly state: FleetState | null;
+}
+
+const STATE_AT = `
+  select h.log_id, coalesce(h.recorded_at > $2::timestamptz, false) as final, s.generation, s.recorded_at, s.state
+  from log_head h
   left join lateral (
-    select b.state from fleet_states b where b.fleet = e.fleet and b.generation < e.position
-    order by b.generation desc limit 1
-  ) before on true
-  left join lateral (
-    select d.recorded_at, d.actor from events d
-    where d.fleet = e.fleet and d.position < e.position and d.position > coalesce((
-      select u.position from events u where u.fleet = e.fleet and u.enabled and u.position < e.position
-      order by u.position desc limit 1), 0)
-    order by d.position limit 1
-  ) since on e.type = 'LoraDisabled' and not (before.state ->> 'enabled')::boolean
-  where e.position between $1 and $2
-  order by e.position
+    select * from fleet_states where fleet = $1 and recorded_at <= $2::timestamptz
+    order by recorded_at desc limit 1
+  ) s on true
 `;

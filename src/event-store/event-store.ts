@@ -1,16 +1,52 @@
 import { type BeforeApplicationShutdown, Injectable } from '@nestjs/common';
 
 import { Database } from '../database/database.js';
-import { AppendLane, type Outcome, type Submission } from './append-lane.js';
+import type { Histories } from '../lora/domain/histories.js';
+import { AnswerReader } from './answer-reader.js';
+import { AppendLane } from './append-lane.js';
+import { LogConnection } from './log-connection.js';
+import { LogFeed } from './log-feed.js';
+import { type FleetSnapshot, LogMemory } from './log-memory.js';
+import { ReadIndex } from './read-index.js';
+import type { Outcome, Submission } from './submission.js';
 
 const PROBE_MS = 500;
+/** For the server's own time-out to come back. */
+const PROBE_GRACE_MS = 100;
 
-/** The way into the log. */
+/** The log as this replica sees it: the way into it, and the newest state of every fleet in memory. */
 @Injectable()
 export class EventStore implements BeforeApplicationShutdown {
-  private readonly lane = new AppendLane(() => this.database.serviceUrl);
+  readonly memory = new LogMemory();
+  private readonly connectionString = (): string => this.database.serviceUrl;
+  private readonly asking = new LogConnection(this.connectionString, {
+    name: 'read index',
+    statementTimeoutMs: 1000,
+  });
+  private readonly probing = new LogConnection(this.connectionString, {
+    name: 'probe',
+    statementTimeoutMs: PROBE_MS,
+  });
+  private readonly answering = new LogConnection(this.connectionString, {
+    name: 'answers',
+    statementTimeoutMs: 1000,
+  });
+  readonly answers = new AnswerReader(this.answering);
+  readonly readIndex = new ReadIndex(this.asking, this.memory);
+  readonly feed = new LogFeed(this.connectionString, this.memory, this.readIndex, this.asking);
+  private readonly lane = new AppendLane(this.connectionString, this.memory, this.readIndex);
+
+  private opened = false;
 
   constructor(private readonly database: Database) {}
+
+  /** Reads the log once, and follows it from then on. */
+  async open(): Promise<void> {
+    await this.readIndex.confirm();
+    if (!this.opened) this.feed.start();
+    this.opened = true;
+    this.lane.warm();
+  }
 
   /**
    * Appends what a command decides, atomically and durably, or tells why not.
@@ -21,23 +57,34 @@ export class EventStore implements BeforeApplicationShutdown {
     return this.lane.submit(submission);
   }
 
+  /** The histories of a fleet as of a snapshot, from memory where it has them. */
+  async historiesOf({ fleet, generation, histories }: FleetSnapshot): Promise<Histories> {
+    if (histories) return histories;
+    const read = await this.answers.histories(fleet, generation);
+    this.memory.learn(fleet, generation, read);
+    return read;
+  }
+
   /** Whether this replica could take a kill now: tries the head's lock, with a bound, and lets it go. */
   async canAppend(): Promise<boolean> {
-    const runner = this.database.dataSource.createQueryRunner();
+    if (this.memory.isEmpty || this.memory.wentBackwards) return false;
+    const cut = setTimeout(() => {
+      this.probing.cut();
+    }, PROBE_MS + PROBE_GRACE_MS);
     try {
-      await runner.startTransaction();
-      await runner.query(`set local statement_timeout = ${PROBE_MS}`);
-      await runner.query("select lock_head('{}')");
+      await this.probing.run(`begin; select lock_head(${this.memory.position}); rollback`);
       return true;
     } catch {
+      this.probing.cut();
       return false;
     } finally {
-      await runner.rollbackTransaction().catch(() => undefined);
-      await runner.release();
+      clearTimeout(cut);
     }
   }
 
   async beforeApplicationShutdown(): Promise<void> {
     await this.lane.close();
+    await this.feed.stop();
+    await Promise.all([this.asking.close(), this.answering.close(), this.probing.close()]);
   }
 }

@@ -9,8 +9,24 @@ export class ReadyBody {
 }
 
 export class ComponentsBody {
-  @ApiProperty({ enum: ['up', 'down'], description: 'Whether the log could take a command now.' })
-  log!: 'up' | 'down';
+  @ApiProperty({
+    enum: ['up', 'down', 'went-backwards'],
+    description:
+      'Whether the log could take a command now; `went-backwards`: only disables, until it is adopted.',
+  })
+  log!: 'up' | 'down' | 'went-backwards';
+
+  @ApiProperty({
+    enum: ['listening', 'polling'],
+    description: 'How this replica hears of events; polling is slower, and right all the same.',
+  })
+  feed!: 'listening' | 'polling';
+
+  @ApiProperty({
+    enum: ['ok', 'behind-the-log'],
+    description: 'Whether the newest event is ahead of this clock by more than 1 s.',
+  })
+  clock!: 'ok' | 'behind-the-log';
 }
 
 export class HealthBody {

@@ -2,19 +2,20 @@ import { Inject, Injectable } from '@nestjs/common';
 
 import { SETTINGS, type Settings } from '../config/settings.js';
 import { VERSION } from '../config/version.js';
-import { EventReader } from '../event-store/event-reader.js';
 import { EventStore } from '../event-store/event-store.js';
 import { Answer } from '../http/answer.js';
 import { differencesFromFlags } from '../lora/domain/flags.js';
 import { DEFAULT_FLEET } from '../lora/domain/names.js';
 import type { HealthBody, ReadyBody } from './health.dto.js';
 
+/** The newest event may be so far ahead of this clock. */
+const CLOCK_TOLERANCE_SECONDS = 1;
+
 @Injectable()
 export class HealthService {
   constructor(
     @Inject(SETTINGS) private readonly settings: Settings,
     private readonly store: EventStore,
-    private readonly reader: EventReader,
   ) {}
 
   async ready(): Promise<Answer<ReadyBody>> {
@@ -23,17 +24,23 @@ export class HealthService {
   }
 
   async health(): Promise<HealthBody> {
-    const [up, differ] = await Promise.all([this.store.canAppend(), this.flagsDiffer()]);
+    const up = await this.store.canAppend();
+    const { wentBackwards, aheadSeconds } = this.store.memory;
+    const clockBehind = aheadSeconds > CLOCK_TOLERANCE_SECONDS;
     return {
-      status: up ? 'ok' : 'degraded',
+      status: up && !wentBackwards && !clockBehind ? 'ok' : 'degraded',
       version: VERSION,
-      components: { log: up ? 'up' : 'down' },
-      flags_differ: differ,
+      components: {
+        log: wentBackwards ? 'went-backwards' : up ? 'up' : 'down',
+        feed: this.store.feed.mode,
+        clock: clockBehind ? 'behind-the-log' : 'ok',
+      },
+      flags_differ: this.flagsDiffer(),
     };
   }
 
-  private async flagsDiffer(): Promise<boolean | null> {
-    const stored = await this.reader.latest(DEFAULT_FLEET).catch(() => null);
+  private flagsDiffer(): boolean | null {
+    const stored = this.store.memory.seen(DEFAULT_FLEET);
     return stored && differencesFromFlags(this.settings, stored.state).length > 0;
   }
 }

@@ -1,37 +1,9 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
-import { IsIn, Matches, registerDecorator } from 'class-validator';
+import { IsIn, Matches } from 'class-validator';
 
-import { FleetName, Optional, OptionalText, PageSize } from '../http/validation.js';
+import { FleetName, Optional, OptionalText, OptionalTime, PageSize } from '../http/validation.js';
 import { EVENT_TYPES, type EventBody } from '../lora/domain/events.js';
 import { FLEET_PATTERN, REASON_MAX, REFERENCE_MAX } from '../lora/domain/names.js';
-
-const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)$/;
-
-function Time(description: string): PropertyDecorator {
-  return (target, property) => {
-    Optional()(target, property);
-    ApiPropertyOptional({ type: String, format: 'date-time', description })(target, property);
-    registerDecorator({
-      name: 'time',
-      target: target.constructor,
-      propertyName: String(property),
-      options: { message: 'must be a time such as 2026-11-24T02:14:07Z' },
-      validator: {
-        validate: (value) =>
-          typeof value === 'string' &&
-          TIME.test(value) &&
-          !Number.isNaN(Date.parse(value)) &&
-          isOnCalendar(value),
-      },
-    });
-  };
-}
-
-/** Date.parse takes 31 February for 3 March; the database would not. */
-function isOnCalendar(time: string): boolean {
-  const day = time.slice(0, 10);
-  return new Date(`${day}T00:00:00Z`).toISOString().startsWith(day);
-}
 
 export class HistoryQuery {
   @Optional()
@@ -57,10 +29,10 @@ export class HistoryQuery {
   @OptionalText(REFERENCE_MAX, 'A ticket or an alert.')
   reference?: string;
 
-  @Time('Recorded at or after this time.')
+  @OptionalTime('Recorded at or after this time.')
   since?: string;
 
-  @Time('Recorded before this time.')
+  @OptionalTime('Recorded before this time.')
   until?: string;
 
   @OptionalText(REASON_MAX, 'A part of the reason, upper and lower case alike.')

@@ -7,28 +7,41 @@ import type { Origin } from '../lora/domain/events.js';
 /** Who calls and since when; every command carries it. */
 export interface Caller {
   readonly origin: Origin;
-  /** `performance.now()` when the request's head had arrived: all deadlines count from it. */
+  /** `performance.now()` when the request had arrived (a kill: its head): all deadlines count from it. */
   readonly arrivedAt: number;
   readonly headers: Request['headers'];
+  /** A signal for when the caller no longer waits for the answer. */
+  gone(): AbortSignal;
 }
 
 const REQUEST_ID = /^[\w.:+/=-]{1,128}$/;
 const SOURCE_MAX = 200;
 
-const arrivals = new WeakMap<object, { arrivedAt: number; requestId: string }>();
+const ARRIVAL = Symbol('arrival');
+
+interface Noted {
+  [ARRIVAL]?: { arrivedAt: number; readonly requestId: string };
+}
 
 /** Notes the arrival, and gives the request an id that the answer and the event carry. */
-export function noteArrival(request: Request, response: Response, next: NextFunction): void {
+export function noteArrival(request: Request & Noted, response: Response, next: NextFunction): void {
   const sent = request.headers['x-request-id'];
   const requestId = typeof sent === 'string' && REQUEST_ID.test(sent) ? sent : uuid();
-  arrivals.set(request, { arrivedAt: performance.now(), requestId });
+  request[ARRIVAL] = { arrivedAt: performance.now(), requestId };
   response.setHeader('X-Request-Id', requestId);
   next();
 }
 
+/** A command whose body took its time has arrived when the body has. */
+export function noteBodyArrival(request: Request & Noted): void {
+  const arrival = request[ARRIVAL];
+  if (arrival) arrival.arrivedAt = performance.now();
+}
+
 export const FromCaller = createParamDecorator((_: unknown, context: ExecutionContext): Caller => {
-  const request = context.switchToHttp().getRequest<Request>();
-  const { arrivedAt, requestId } = arrivals.get(request) ?? {
+  const request = context.switchToHttp().getRequest<Request & Noted>();
+  const response = context.switchToHttp().getResponse<Response>();
+  const { arrivedAt, requestId } = request[ARRIVAL] ?? {
     arrivedAt: performance.now(),
     requestId: uuid(),
   };
@@ -40,7 +53,16 @@ export const FromCaller = createParamDecorator((_: unknown, context: ExecutionCo
       remote_address: request.socket.remoteAddress ?? null,
       request_id: requestId,
     },
-    arrivedAt,
+    get arrivedAt() {
+      return request[ARRIVAL]?.arrivedAt ?? arrivedAt;
+    },
     headers: request.headers,
+    gone: () => {
+      const gone = new AbortController();
+      response.once('close', () => {
+        gone.abort();
+      });
+      return gone.signal;
+    },
   };
 });

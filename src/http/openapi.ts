@@ -51,10 +51,16 @@ export function ApiProblems(...statuses: readonly number[]): MethodDecorator & C
   );
 }
 
-/** What every command takes beside its body. */
+/** What every command of a fleet takes beside its body. */
 export function ApiCommand(): MethodDecorator & ClassDecorator {
   return applyDecorators(
     ApiQuery({ name: 'fleet', required: false, schema: { type: 'string', default: 'default' } }),
+    ApiCommandHeaders(),
+  );
+}
+
+export function ApiCommandHeaders(): MethodDecorator & ClassDecorator {
+  return applyDecorators(
     ApiHeader({
       name: 'Idempotency-Key',
       required: false,

@@ -1,13 +1,18 @@
 import { createParamDecorator, type ExecutionContext, Injectable, type PipeTransform } from '@nestjs/common';
 import type { Request } from 'express';
 
-import { readJsonObject, refuseUnstorable } from './json-body.js';
+import { noteBodyArrival } from './caller.js';
+import { parseJsonObject, readBytes, refuseUnstorable } from './json-body.js';
 import { type FieldError, Problem } from './problem.js';
 import { type Dto, faultsOf, validated } from './validation.js';
 
 /** How long the body of a command may take; the kill of a caller whose body stalls goes ahead without it. */
 const BODY_PATIENCE_MS = 10_000;
 const KILL_BODY_PATIENCE_MS = 1_000;
+
+/** How many queries of a route are kept as they were read, and how long one may be. */
+const QUERIES_KNOWN = 1000;
+const QUERY_KNOWN_MAX = 300;
 
 const FromRequest = createParamDecorator((_: unknown, context: ExecutionContext) =>
   context.switchToHttp().getRequest<Request>(),
@@ -21,9 +26,20 @@ export const JsonBody = <T extends object>(dto: Dto<T>): ParameterDecorator =>
 export const LenientJsonBody = <T extends object>(dto: Dto<T>): ParameterDecorator =>
   FromRequest(new LenientJsonBodyPipe(dto));
 
-/** The query as its DTO: each parameter once, none that is unknown. */
-export const StrictQuery = <T extends object>(dto: Dto<T>): ParameterDecorator =>
-  FromRequest(new StrictQueryPipe(dto));
+/** The query as its DTO: each parameter once, none that is unknown. Clients ask the same again and again. */
+export const StrictQuery = <T extends object>(dto: Dto<T>): ParameterDecorator => {
+  const known = new Map<string, T>();
+  return createParamDecorator((_: unknown, context: ExecutionContext): T => {
+    const request = context.switchToHttp().getRequest<Request>();
+    const text = queryText(request);
+    const before = known.get(text);
+    if (before !== undefined) return before;
+    const query = Object.freeze(validated(dto, readQuery(request)));
+    if (known.size >= QUERIES_KNOWN) known.clear();
+    if (text.length <= QUERY_KNOWN_MAX) known.set(text, query);
+    return query;
+  })();
+};
 
 /** The parameters of the path as their DTO. */
 export const StrictPath = <T extends object>(dto: Dto<T>): ParameterDecorator =>
@@ -33,6 +49,8 @@ export const StrictPath = <T extends object>(dto: Dto<T>): ParameterDecorator =>
 export interface Lenient<T> {
   readonly value: T;
   readonly ignored: readonly string[];
+  /** What a body that was set aside as a whole seems to say, for what must not be overlooked. */
+  readonly unread?: Readonly<Record<string, unknown>>;
 }
 
 @Injectable()
@@ -40,7 +58,9 @@ class JsonBodyPipe<T extends object> implements PipeTransform<Request, Promise<T
   constructor(private readonly dto: Dto<T>) {}
 
   async transform(request: Request): Promise<T> {
-    return validated(this.dto, (await readJsonObject(request, BODY_PATIENCE_MS)) ?? {});
+    const bytes = await readBytes(request, BODY_PATIENCE_MS);
+    noteBodyArrival(request);
+    return validated(this.dto, parseJsonObject(request, bytes) ?? {});
   }
 }
 
@@ -49,14 +69,18 @@ class LenientJsonBodyPipe<T extends object> implements PipeTransform<Request, Pr
   constructor(private readonly dto: Dto<T>) {}
 
   async transform(request: Request): Promise<Lenient<T>> {
+    let bytes: Buffer = Buffer.alloc(0);
     let body: Readonly<Record<string, unknown>>;
     try {
-      body = (await readJsonObject(request, KILL_BODY_PATIENCE_MS)) ?? {};
+      bytes = await readBytes(request, KILL_BODY_PATIENCE_MS);
+      body = parseJsonObject(request, bytes) ?? {};
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
-      return { value: new this.dto(), ignored: [`the body (${error.message.replace(/\.$/, '')})`] };
+      const ignored = [`the body (${error.message.replace(/\.$/, '')})`];
+      return { value: new this.dto(), ignored, unread: looselyParsed(bytes) };
     }
-    const { faults } = faultsOf(this.dto, body);
+    const { instance, faults } = faultsOf(this.dto, body);
+    if (faults.length === 0) return { value: instance, ignored: [] };
     const wrong = new Set(faults.map(({ field }) => field));
     const usable = Object.fromEntries(Object.entries(body).filter(([field]) => !wrong.has(field)));
     return {
@@ -66,12 +90,12 @@ class LenientJsonBodyPipe<T extends object> implements PipeTransform<Request, Pr
   }
 }
 
-@Injectable()
-class StrictQueryPipe<T extends object> implements PipeTransform<Request, T> {
-  constructor(private readonly dto: Dto<T>) {}
-
-  transform(request: Request): T {
-    return validated(this.dto, readQuery(request));
+function looselyParsed(bytes: Buffer): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const value: unknown = JSON.parse(bytes.toString());
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined;
+  } catch {
+    return undefined;
   }
 }
 
@@ -91,11 +115,21 @@ class StrictPathPipe<T extends object> implements PipeTransform<Request, T> {
 export function readQuery(request: Request): Record<string, string> {
   const values: Record<string, string> = Object.create(null) as Record<string, string>;
   const twice: FieldError[] = [];
-  for (const [name, value] of new URL(request.originalUrl, 'http://localhost').searchParams) {
+  for (const [name, value] of queryOf(request)) {
     refuseUnstorable(name, value);
     if (name in values) twice.push({ field: name, message: 'is given twice' });
     values[name] = value;
   }
   if (twice.length > 0) throw Problem.allInvalid(twice);
   return values;
+}
+
+/** The query as it was sent, whatever the rest of the address may be. */
+export function queryOf(request: Request): URLSearchParams {
+  return new URLSearchParams(queryText(request));
+}
+
+function queryText({ originalUrl }: Request): string {
+  const mark = originalUrl.indexOf('?');
+  return mark < 0 ? '' : originalUrl.slice(mark + 1);
 }

@@ -12,7 +12,7 @@ export class ProblemFilter implements ExceptionFilter {
   catch(exception: unknown, host: ArgumentsHost): void {
     const request = host.switchToHttp().getRequest<Request>();
     const response = host.switchToHttp().getResponse<Response>();
-    const problem = this.problemOf(exception, request);
+    const problem = withNotice(this.problemOf(exception, request), request);
     if (response.headersSent) {
       response.destroy();
       return;
@@ -39,6 +39,14 @@ export class ProblemFilter implements ExceptionFilter {
       'The service failed in a way that was not foreseen; it is in its log.',
     );
   }
+}
+
+/** A command that is refused says so, whatever it is refused for. */
+function withNotice(problem: Problem, { method }: Request): Problem {
+  const { code, message, more, headers, status } = problem;
+  const command = method === 'POST' || method === 'PUT';
+  if (!command || more.notice !== undefined || ![400, 413, 415].includes(status)) return problem;
+  return new Problem(code, message, { ...more, notice: 'Nothing was changed.' }, headers);
 }
 
 function isClientError(exception: unknown): boolean {

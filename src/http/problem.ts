@@ -16,6 +16,7 @@ export const PROBLEMS = {
   'unsupported-media-type': [415, 'The body is not JSON'],
   'idempotency-key-reused': [422, 'The Idempotency-Key belongs to another command'],
   'internal-error': [500, 'The service failed'],
+  'too-many-streams': [503, 'This replica has no place for another stream'],
   'log-unavailable': [503, 'The log cannot be reached'],
 } as const satisfies Record<string, readonly [number, string]> &
   Record<RefusalCode, readonly [number, string]>;

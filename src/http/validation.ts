@@ -2,7 +2,7 @@ import { applyDecorators } from '@nestjs/common';
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { Matches, registerDecorator, ValidateIf, validateSync } from 'class-validator';
 
-import { ADAPTER_VERSION_PATTERN, FLEET_PATTERN } from '../lora/domain/names.js';
+import { ADAPTER_VERSION_PATTERN, DEFAULT_FLEET, FLEET_PATTERN } from '../lora/domain/names.js';
 import { type FieldError, Problem } from './problem.js';
 
 export type Dto<T extends object> = new () => T;
@@ -62,6 +62,13 @@ export function FleetName(): PropertyDecorator {
   return Matches(FLEET_PATTERN, { message: `must match ${FLEET_PATTERN.source}` });
 }
 
+export class FleetQuery {
+  @Optional()
+  @FleetName()
+  @ApiPropertyOptional({ type: String, pattern: FLEET_PATTERN.source, default: DEFAULT_FLEET })
+  fleet: string = DEFAULT_FLEET;
+}
+
 /** How many entries a page has. */
 export function PageSize(): PropertyDecorator {
   return applyDecorators(
@@ -69,6 +76,32 @@ export function PageSize(): PropertyDecorator {
     Matches(/^([1-9]\d?|[1-4]\d\d|500)$/, { message: 'must be a number from 1 to 500' }),
     ApiPropertyOptional({ type: Number, minimum: 1, maximum: 500, default: 100 }),
   );
+}
+
+const TIME = /^(?!0000)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-](0\d|1[0-5]):[0-5]\d)$/;
+
+/** An RFC 3339 time, up to microseconds; it stays a text, because a Date would cut them off. */
+export function OptionalTime(description: string): PropertyDecorator {
+  return (target, property) => {
+    Optional()(target, property);
+    ApiPropertyOptional({ type: String, format: 'date-time', description })(target, property);
+    registerDecorator({
+      name: 'time',
+      target: target.constructor,
+      propertyName: String(property),
+      options: { message: 'must be a time such as 2026-11-24T02:14:07Z' },
+      validator: {
+        validate: (value) => typeof value === 'string' && TIME.test(value) && isOnCalendar(value),
+      },
+    });
+  };
+}
+
+/** Date.parse takes 31 February for 3 March; the database would not. */
+function isOnCalendar(time: string): boolean {
+  const day = time.slice(0, 10);
+  const midnight = new Date(`${day}T00:00:00Z`);
+  return !Number.isNaN(Date.parse(time)) && midnight.toISOString().startsWith(day);
 }
 
 const UNKNOWN_FIELD = 'is not a known field';

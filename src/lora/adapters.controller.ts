@@ -1,9 +1,11 @@
 import { Controller, Post } from '@nestjs/common';
-import { ApiBody, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { ApiBody, ApiOkResponse, ApiOperation, ApiParam, ApiTags } from '@nestjs/swagger';
 
 import { type Caller, FromCaller } from '../http/caller.js';
 import { JsonBody, StrictPath, StrictQuery } from '../http/params.js';
-import { CommandBody, DeployAnswerBody, FleetQuery, VersionPath } from './lora.dto.js';
+import { FleetQuery } from '../http/validation.js';
+import { ADAPTER_VERSION_PATTERN } from './domain/names.js';
+import { CommandBody, DeployAnswerBody, VersionPath } from './lora.dto.js';
 import { ApiCommand, ApiProblems } from '../http/openapi.js';
 import { deployCommand } from './lora.requests.js';
 import { LoraService } from './lora.service.js';
@@ -16,6 +18,7 @@ export class AdaptersController {
 
   @Post(':version/deploy')
   @ApiOperation({ summary: 'Make a version active; the same as POST /lora/deploy' })
+  @ApiParam({ name: 'version', schema: { type: 'string', pattern: ADAPTER_VERSION_PATTERN.source } })
   @ApiCommand()
   @ApiBody({ type: CommandBody, required: false })
   @ApiOkResponse({ type: DeployAnswerBody })

@@ -11,7 +11,8 @@ export interface CommandHeaders {
 }
 
 const KEY = /^[\x20-\x7e]{1,255}$/;
-const TAGS = /^\s*(\*|(W\/)?"?[0-9a-f-]{1,40}"?(\s*,\s*(W\/)?"?[0-9a-f-]{1,40}"?)*)\s*$/;
+const TAG = '(W/)?("?[0-9a-f]{8}-\\d{1,16}"?|"?\\d{1,16}"?)';
+const TAGS = new RegExp(`^\\s*(\\*|${TAG}(\\s*,\\s*${TAG})*)\\s*$`);
 
 /** @throws Problem 400 when a header is not well-formed; of a kill it is set aside instead */
 export function readCommandHeaders({ headers }: Caller, isKill: boolean): CommandHeaders {

@@ -1,8 +1,17 @@
 import { Controller, Get, Put } from '@nestjs/common';
-import { ApiBody, ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiQuery, ApiTags } from '@nestjs/swagger';
+import {
+  ApiBody,
+  ApiCreatedResponse,
+  ApiOkResponse,
+  ApiOperation,
+  ApiParam,
+  ApiQuery,
+  ApiTags,
+} from '@nestjs/swagger';
 
 import { type Caller, FromCaller } from '../http/caller.js';
 import { JsonBody, StrictPath, StrictQuery } from '../http/params.js';
+import { FLEET_PATTERN } from './domain/names.js';
 import {
   CommandAnswerBody,
   FleetPageBody,
@@ -11,7 +20,7 @@ import {
   InitializeFleetBody,
   NoQuery,
 } from './lora.dto.js';
-import { ApiProblems } from '../http/openapi.js';
+import { ApiCommandHeaders, ApiProblems } from '../http/openapi.js';
 import { initializeCommand } from './lora.requests.js';
 import { LoraService } from './lora.service.js';
 import { StatusService } from './status.service.js';
@@ -35,6 +44,8 @@ export class FleetsController {
 
   @Put(':fleet')
   @ApiOperation({ summary: 'Make a fleet; a repeat changes nothing' })
+  @ApiParam({ name: 'fleet', schema: { type: 'string', pattern: FLEET_PATTERN.source } })
+  @ApiCommandHeaders()
   @ApiBody({ type: InitializeFleetBody, required: false })
   @ApiCreatedResponse({ type: CommandAnswerBody })
   @ApiOkResponse({ type: CommandAnswerBody })

@@ -1,7 +1,7 @@
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import type { Request } from 'express';
 
-import { readQuery } from '../http/params.js';
+import { queryOf } from '../http/params.js';
 import { Problem } from '../http/problem.js';
 import { DEFAULT_FLEET, FLEET_PATTERN } from './domain/names.js';
 
@@ -21,12 +21,14 @@ const HARMLESS = new Set(['reason', 'reference']);
  * been meant to name the fleet: a slip such as `?flet=canary` must not kill the default fleet instead.
  * @throws Problem 400
  */
-export function killTarget(query: Readonly<Record<string, string>>): KillTarget {
-  const { fleet, ...others } = query;
+export function killTarget(query: URLSearchParams): KillTarget {
+  const fleets = query.getAll('fleet');
+  const [fleet] = fleets;
+  if (fleets.length > 1) throw Problem.invalid('fleet', 'is given twice');
   if (fleet !== undefined && fleet !== '*' && !FLEET_PATTERN.test(fleet)) {
     throw Problem.invalid('fleet', `must be * or match ${FLEET_PATTERN.source}`);
   }
-  const names = Object.keys(others);
+  const names = [...new Set(query.keys())].filter((name) => name !== 'fleet');
   const doubtful = names.find((name) => !HARMLESS.has(name));
   if (fleet === undefined && doubtful !== undefined) {
     throw Problem.invalid(
@@ -54,5 +56,5 @@ export function refuseOtherFleet(target: KillTarget, named: unknown): void {
 
 /** The target of a kill, from the query. */
 export const FromKillTarget = createParamDecorator((_: unknown, context: ExecutionContext) =>
-  killTarget(readQuery(context.switchToHttp().getRequest<Request>())),
+  killTarget(queryOf(context.switchToHttp().getRequest<Request>())),
 );

@@ -1,9 +1,18 @@
 import { Controller, Get, Post } from '@nestjs/common';
-import { ApiBody, ApiHeader, ApiOkResponse, ApiOperation, ApiQuery, ApiTags } from '@nestjs/swagger';
+import {
+  ApiBody,
+  ApiHeader,
+  ApiOkResponse,
+  ApiOperation,
+  ApiQuery,
+  ApiResponse,
+  ApiTags,
+} from '@nestjs/swagger';
 
 import { type Caller, FromCaller } from '../http/caller.js';
 import { JsonBody, type Lenient, LenientJsonBody, StrictQuery } from '../http/params.js';
 import { ApiCommand, ApiProblems } from '../http/openapi.js';
+import { FleetQuery } from '../http/validation.js';
 import { FromKillTarget, type KillTarget } from './kill-target.js';
 import {
   CommandAnswerBody,
@@ -11,11 +20,12 @@ import {
   DeployAnswerBody,
   DeployBody,
   DisableBody,
-  FleetQuery,
   StatusBody,
+  StatusQuery,
   VersionedBody,
 } from './lora.dto.js';
 import { deployCommand, enableCommand, rollBackCommand } from './lora.requests.js';
+import { preferredWait } from './prefer-wait.js';
 import { LoraService } from './lora.service.js';
 import { StatusService } from './status.service.js';
 
@@ -29,12 +39,19 @@ export class LoraController {
 
   @Get('status')
   @ApiOperation({ summary: 'The state of a fleet' })
-  @ApiQuery({ type: FleetQuery })
+  @ApiQuery({ type: StatusQuery })
   @ApiHeader({ name: 'If-None-Match', required: false, description: '304 while it names the current state.' })
+  @ApiHeader({
+    name: 'Prefer',
+    required: false,
+    description: '`wait=N`: wait up to N s (60) for another state.',
+  })
   @ApiOkResponse({ type: StatusBody })
+  @ApiResponse({ status: 304, description: 'The state is still that of If-None-Match.' })
   @ApiProblems(400, 404, 503)
-  status(@StrictQuery(FleetQuery) { fleet }: FleetQuery, @FromCaller() { headers }: Caller) {
-    return this.states.status(fleet, headers['if-none-match']);
+  status(@StrictQuery(StatusQuery) { fleet, consistency, at }: StatusQuery, @FromCaller() caller: Caller) {
+    if (at !== undefined) return this.states.statusAt(fleet, at);
+    return this.states.status(fleet, consistency, caller.headers['if-none-match'], preferredWait(caller));
   }
 
   @Post('disable')

@@ -1,22 +1,33 @@
 import { ApiHideProperty, ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
-import { Allow, IsBoolean } from 'class-validator';
+import { Allow, IsBoolean, IsIn } from 'class-validator';
 
 import {
   AdapterVersion,
   FleetName,
+  FleetQuery,
   Optional,
   OptionalAdapterVersion,
   OptionalText,
+  OptionalTime,
   PageSize,
 } from '../http/validation.js';
-import { DEFAULT_FLEET, FLEET_PATTERN, REASON_MAX, REFERENCE_MAX } from './domain/names.js';
+import { FLEET_PATTERN, REASON_MAX, REFERENCE_MAX } from './domain/names.js';
+import type { ActivationEntry, RollbackEntry } from './domain/histories.js';
 import type { StateView } from './domain/view.js';
 
-export class FleetQuery {
+export class StatusQuery extends FleetQuery {
   @Optional()
-  @FleetName()
-  @ApiPropertyOptional({ type: String, pattern: FLEET_PATTERN.source, default: DEFAULT_FLEET })
-  fleet: string = DEFAULT_FLEET;
+  @IsIn(['default', 'strong', 'eventual'], { message: 'must be strong or eventual' })
+  @ApiPropertyOptional({
+    enum: ['strong', 'eventual'],
+    description:
+      'Absent: reflects every command acknowledged before the read began, or says `stale`. `strong`: 503 instead of ' +
+      '`stale`. `eventual`: from memory.',
+  })
+  consistency: 'default' | 'strong' | 'eventual' = 'default';
+
+  @OptionalTime('The state as of the last event recorded at or before this time, with `final`.')
+  at?: string;
 }
 
 export class FleetPath {
@@ -84,7 +95,7 @@ const Version = (description: string): PropertyDecorator =>
 const Time = (): PropertyDecorator => ApiProperty({ type: String, format: 'date-time' });
 
 /** One entry of `rollback_history`. */
-export class RollbackEntry {
+export class RollbackEntryBody implements RollbackEntry {
   @Time() timestamp!: string;
   @Version('The current version before; null is the base model.') from_version!: string | null;
   @Version('The current version after; null is the base model.') to_version!: string | null;
@@ -95,7 +106,7 @@ export class RollbackEntry {
 }
 
 /** One entry of `activation_history`. */
-export class ActivationEntry extends RollbackEntry {
+export class ActivationEntryBody extends RollbackEntryBody implements ActivationEntry {
   @ApiProperty({ enum: ['enabled', 'deployed'] }) operation!: 'enabled' | 'deployed';
 }
 
@@ -122,10 +133,30 @@ export class FleetStateBody implements StateView {
 }
 
 export class StatusBody extends FleetStateBody {
-  @ApiProperty({ type: [RollbackEntry], description: 'The newest 100, oldest first.' })
-  rollback_history!: RollbackEntry[];
-  @ApiProperty({ type: [ActivationEntry], description: 'The newest 100 enables and deploys, oldest first.' })
-  activation_history!: ActivationEntry[];
+  @ApiProperty({ type: [RollbackEntryBody], description: 'The newest 100, oldest first.' })
+  rollback_history!: RollbackEntryBody[];
+  @ApiProperty({
+    type: [ActivationEntryBody],
+    description: 'The newest 100 enables and deploys, oldest first.',
+  })
+  activation_history!: ActivationEntryBody[];
+  @ApiPropertyOptional({
+    type: Boolean,
+    description: 'With `at`: whether the log holds a later event, so that this answer can never change.',
+  })
+  final?: boolean;
+  @ApiPropertyOptional({
+    enum: [true],
+    description: 'The log could not be asked: this is what was last known.',
+  })
+  stale?: true;
+  @ApiPropertyOptional({
+    type: String,
+    format: 'date-time',
+    nullable: true,
+    description: 'Of a stale answer.',
+  })
+  as_of?: string | null;
 }
 
 export class CommandAnswerBody extends StatusBody {

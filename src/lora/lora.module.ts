@@ -3,6 +3,7 @@
 import { Module } from '@nestjs/common';
 
 import { EventStoreModule } from '../event-store/event-store.module.js';
+import { StreamModule } from '../stream/stream.module.js';
 import { AdaptersController } from './adapters.controller.js';
 import { FirstStart } from './first-start.js';
 import { FleetsController } from './fleets.controller.js';
@@ -11,7 +12,7 @@ import { LoraService } from './lora.service.js';
 import { StatusService } from './status.service.js';
 
 @Module({
-  imports: [EventStoreModule],
+  imports: [EventStoreModule, StreamModule],
   controllers: [LoraController, AdaptersController, FleetsController],
   providers: [LoraService, StatusService, FirstStart],
 })

@@ -1,23 +1,27 @@
 import { Injectable } from '@nestjs/common';
 import { v4 as uuid } from 'uuid';
 
-import type { Outcome, Submission } from '../event-store/append-lane.js';
 import { canonicalJson, sha256 } from '../event-store/event-format.js';
-import { type Accepted, EventReader } from '../event-store/event-reader.js';
+import type { Accepted } from '../event-store/answer-reader.js';
 import { EventStore } from '../event-store/event-store.js';
-import { Answer } from '../http/answer.js';
+import type { FleetSnapshot } from '../event-store/log-memory.js';
+import type { Appended, Confirmed, Outcome, Submission } from '../event-store/submission.js';
+import { Answer, jsonHeaders } from '../http/answer.js';
 import type { Caller } from '../http/caller.js';
 import type { Lenient } from '../http/params.js';
 import { Problem } from '../http/problem.js';
+import { countFailure, countOutcome } from './command-metrics.js';
 import { type CommandHeaders, readCommandHeaders } from './command-headers.js';
-import type { DeployAdapter, DisableLora, InitializeFleet, LoraCommand } from './domain/commands.js';
+import type { DeployAdapter, InitializeFleet, LoraCommand } from './domain/commands.js';
 import { decide } from './domain/decide.js';
-import { LogUnavailable, Refusal } from './domain/errors.js';
+import { LogUnavailable, Refusal, unknownFleet } from './domain/errors.js';
+import type { Histories } from './domain/histories.js';
 import { noticeOf } from './domain/notice.js';
-import { tagMatches, tagOf, viewOf } from './domain/view.js';
+import { type StoredState, tagMatches, tagOf, viewOf } from './domain/view.js';
 import { type KillTarget, refuseOtherFleet } from './kill-target.js';
-import type { CommandAnswerBody, DeployAnswerBody, DisableBody, FleetsAnswerBody } from './lora.dto.js';
+import type { DisableBody } from './lora.dto.js';
 import { disableCommand } from './lora.requests.js';
+import { stateText } from './state-text.js';
 import { StatusService } from './status.service.js';
 
 /** The answer to a command is due this long after its arrival, whatever the database does. */
@@ -28,7 +32,6 @@ const DEADLINE_MS = 1800;
 export class LoraService {
   constructor(
     private readonly store: EventStore,
-    private readonly reader: EventReader,
     private readonly status: StatusService,
   ) {}
 
@@ -41,153 +44,213 @@ export class LoraService {
     command: LoraCommand,
     caller: Caller,
     ignored: readonly string[] = [],
-  ): Promise<Answer<CommandAnswerBody>> {
-    const { outcome, headers, notices } = await this.append(command, caller, ignored);
-    const deadline = caller.arrivedAt + DEADLINE_MS;
-    return within(deadline, this.answer(outcome, notices), answerLost(headers.key));
+  ): Promise<Answer<string>> {
+    return this.answer(await this.append(command, caller, ignored));
   }
 
   /** A deploy, whose answer has some words more, for the clients of the service that this one replaces. */
-  async deploy(command: DeployAdapter, caller: Caller): Promise<Answer<DeployAnswerBody>> {
-    const { body, headers } = await this.handle(command, caller);
-    const from = body.activation_history.at(-1)?.from_version ?? null;
+  async deploy(command: DeployAdapter, caller: Caller): Promise<Answer<string>> {
     const version = command.adapterVersion;
     const message = `Adapter ${version} is active in fleet ${command.fleet}.`;
-    return new Answer({ ...body, status: 'deployed', version, from_version: from, message }, headers);
+    const taken = await this.append(command, caller, []);
+    return this.answer(taken, ({ event }) => ({
+      status: 'deployed',
+      version,
+      from_version: event.from_version,
+      message,
+    }));
   }
 
   /**
    * Kills a fleet, or every fleet there is in one atomic commit.
    * @throws Problem 400 only when the fleet is not unmistakable
    */
-  async disable(target: KillTarget, body: Lenient<DisableBody>, caller: Caller) {
-    refuseOtherFleet(target, body.value.fleet);
-    const command = disableCommand(target.fleet, body.value);
+  async disable(target: KillTarget, body: Lenient<DisableBody>, caller: Caller): Promise<Answer<unknown>> {
+    refuseOtherFleet(target, body.value.fleet === undefined ? body.unread?.fleet : body.value.fleet);
+    const everywhere = target.fleet === '*';
+    if (everywhere && caller.headers['if-match'] !== undefined) {
+      throw Problem.invalid('If-Match', 'cannot go with fleet=*');
+    }
     const ignored = [...target.ignored, ...body.ignored];
-    return target.fleet === '*'
-      ? this.disableAll(command, caller, ignored)
-      : this.handle(command, caller, ignored);
-  }
-
-  /** The states come without their histories. */
-  private async disableAll(
-    command: DisableLora,
-    caller: Caller,
-    ignored: readonly string[],
-  ): Promise<Answer<FleetsAnswerBody>> {
-    if (caller.headers['if-match'] !== undefined) throw Problem.invalid('If-Match', 'cannot go with fleet=*');
-    const { outcome, headers, notices } = await this.append(command, caller, ignored);
-    const deadline = caller.arrivedAt + DEADLINE_MS;
-    return within(deadline, this.answerAll(outcome, notices), answerLost(headers.key));
+    const taken = await this.append(disableCommand(target.fleet, body.value), caller, ignored);
+    return everywhere ? this.answerAll(taken) : this.answer(taken);
   }
 
   /** Makes a fleet; 200 and unchanged when it exists already. */
-  async initialize(command: InitializeFleet, caller: Caller) {
-    const { outcome, notices } = await this.append(command, caller, []);
-    if (outcome.type === 'unchanged')
-      notices.push(`Fleet ${command.fleet} exists already; nothing was changed.`);
-    const { body, headers } = await this.answer(outcome, notices);
-    return new Answer(body, headers, outcome.type === 'appended' ? 201 : 200);
+  async initialize(command: InitializeFleet, caller: Caller): Promise<Answer<string>> {
+    const taken = await this.append(command, caller, []);
+    const { body, headers } = await this.answer(taken);
+    return new Answer(body, headers, taken.outcome.type === 'unchanged' ? 200 : 201);
   }
 
-  private async append(command: LoraCommand, caller: Caller, ignored: readonly string[]) {
+  private async append(command: LoraCommand, caller: Caller, ignored: readonly string[]): Promise<Taken> {
+    try {
+      const taken = await this.submit(command, caller, ignored);
+      countOutcome(command.type, taken.outcome.type);
+      return taken;
+    } catch (error) {
+      countFailure(command.type, error);
+      throw error;
+    }
+  }
+
+  private async submit(command: LoraCommand, caller: Caller, ignored: readonly string[]): Promise<Taken> {
     const isKill = command.type === 'DisableLora';
     const headers = readCommandHeaders(caller, isKill);
     const setAside = [...ignored, ...headers.ignored];
     const notices = setAside.length > 0 ? [`Ignored: ${setAside.join('; ')}.`] : [];
     const deadline = caller.arrivedAt + DEADLINE_MS;
-    const anytime = isKill || command.type === 'InitializeFleet';
     const submission: Submission = {
       fleet: command.fleet,
       isKill,
       key: headers.key,
       fingerprint: fingerprintOf(command, headers),
       origin: caller.origin,
-      confirmed: anytime
-        ? null
-        : await within(deadline, this.status.latest(command.fleet), neverSent(headers.key)),
+      confirmed: await this.confirm(command, deadline, headers.key),
       deadline,
-      decide: (stored, meanwhile, logId) => {
-        if (headers.ifMatch !== undefined) {
-          const tag = tagOf(logId, stored?.generation ?? 0);
-          if (!tagMatches(headers.ifMatch, tag, true))
-            throw movedOn(headers.ifMatch, tag, stored?.state ?? null);
-        }
-        return decide(
-          { ...command, fleet: stored?.fleet ?? command.fleet },
-          stored?.state ?? null,
-          meanwhile,
-        );
+      decide: (fleet, stored, meanwhile, logId) => {
+        // That there is no such fleet is the better answer.
+        if (stored !== null || command.type === 'InitializeFleet')
+          refuseMismatch(headers.ifMatch, stored, logId);
+        return decide({ ...command, fleet }, stored?.state ?? null, meanwhile);
       },
     };
     try {
-      return { outcome: await this.store.append(submission), headers, notices };
+      return { outcome: await this.store.append(submission), key: headers.key, deadline, notices };
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      if (error.code === 'unknown-fleet') throw await this.status.unknownFleet(command.fleet);
+      if (error.code === 'unknown-fleet') throw unknownFleet(command.fleet, this.store.memory.names());
       if (error.code !== 'idempotency-key-reused' || !isKill) throw error;
       // A kill is taken all the same: under a key of its own.
       const key = uuid();
       notices.push(
         `The Idempotency-Key belongs to another command; this kill was taken under the key ${key}.`,
       );
-      return {
-        outcome: await this.store.append({ ...submission, key }),
-        headers: { ...headers, key },
-        notices,
-      };
+      return { outcome: await this.store.append({ ...submission, key }), key, deadline, notices };
     }
   }
 
-  private async answer(outcome: Outcome, notices: readonly string[]): Promise<Answer<CommandAnswerBody>> {
-    const [accepted] = await this.reader.accepted(outcome.first, outcome.last);
-    if (accepted === undefined) throw new Error(`The log has nothing at position ${outcome.first}.`);
-    const { after } = accepted;
-    const newest = outcome.type === 'replayed' ? await this.status.latest(after.fleet) : after;
-    const said = outcome.type === 'unchanged' ? undefined : notice(accepted);
-    const superseded = newest.generation > after.generation ? newest.generation : undefined;
-    const text = sentences(said, ...notices, superseded && supersededBy(superseded, newest.state.enabled));
-    const body = await this.status.withHistories(outcome.logId, after);
-    return new Answer(text === undefined ? body : { ...body, notice: text }, {
-      ETag: `"${tagOf(outcome.logId, after.generation)}"`,
-      ...replayHeaders(outcome, superseded),
-    });
+  /** Under which state a command arrives; nothing can come between a kill, or the making of a fleet, and the log. */
+  private async confirm(command: LoraCommand, deadline: number, key: string): Promise<Confirmed | null> {
+    if (command.type === 'DisableLora' || command.type === 'InitializeFleet') return null;
+    await within(deadline, this.store.readIndex.confirm(), neverSent(key));
+    const { memory } = this.store;
+    return { generation: memory.get(command.fleet)?.generation ?? 0, epoch: memory.epoch };
   }
 
-  private async answerAll(outcome: Outcome, notices: readonly string[]): Promise<Answer<FleetsAnswerBody>> {
-    const all = await this.reader.accepted(outcome.first, outcome.last);
-    let superseded: number | undefined;
-    const fleets = [];
-    for (const accepted of all) {
-      const { after } = accepted;
-      const newest = outcome.type === 'replayed' ? await this.status.latest(after.fleet) : after;
-      const movedOn = newest.generation > after.generation ? newest.generation : undefined;
-      superseded = movedOn === undefined ? superseded : Math.max(superseded ?? 0, movedOn);
-      const text = sentences(
-        notice(accepted),
-        ...notices,
-        movedOn && supersededBy(movedOn, newest.state.enabled),
-      );
-      fleets.push({ ...viewOf(outcome.logId, after), ...(text === undefined ? {} : { notice: text }) });
+  private async answer(
+    { outcome, key, deadline, notices }: Taken,
+    more: (accepted: Accepted) => Readonly<Record<string, unknown>> = () => ({}),
+  ): Promise<Answer<string>> {
+    if (outcome.type === 'unchanged') {
+      const { logId, snapshot } = outcome;
+      const histories = await within(deadline, this.store.historiesOf(snapshot), answerLost(key));
+      const notice = `Fleet ${snapshot.fleet} exists already; nothing was changed.`;
+      const text = stateText(logId, snapshot, histories, { notice });
+      return new Answer(text, { ...jsonHeaders, ETag: `"${tagOf(logId, snapshot.generation)}"` });
     }
-    return new Answer({ fleets }, replayHeaders(outcome, superseded));
+    const compose = async (): Promise<Answer<string>> => {
+      const [accepted] = await this.accepted(outcome);
+      if (accepted === undefined) throw new Error(`The log has nothing at position ${outcome.first}.`);
+      const { notice, supersededBy } = await this.said(accepted, outcome, notices);
+      const histories = await this.histories(accepted);
+      const members = { ...more(accepted), ...(notice === undefined ? {} : { notice }) };
+      return new Answer(stateText(outcome.logId, accepted.after, histories, members), {
+        ...jsonHeaders,
+        ETag: `"${tagOf(outcome.logId, accepted.after.generation)}"`,
+        ...replayHeaders(outcome, supersededBy),
+      });
+    };
+    return within(deadline, compose(), answerLost(key));
+  }
+
+  /** The states come without their histories: with many fleets they would make the answer megabytes long. */
+  private async answerAll({ outcome, key, deadline, notices }: Taken): Promise<Answer<unknown>> {
+    if (outcome.type === 'unchanged') return new Answer({ fleets: [] });
+    const compose = async (): Promise<Answer<unknown>> => {
+      const fleets: unknown[] = [];
+      let newest: number | undefined;
+      for (const accepted of await this.accepted(outcome)) {
+        const { notice, supersededBy } = await this.said(accepted, outcome, notices);
+        if (supersededBy !== undefined) newest = Math.max(newest ?? 0, supersededBy);
+        fleets.push({
+          ...viewOf(outcome.logId, accepted.after),
+          ...(notice === undefined ? {} : { notice }),
+        });
+      }
+      return new Answer({ fleets }, replayHeaders(outcome, newest));
+    };
+    return within(deadline, compose(), answerLost(key));
+  }
+
+  /** What was accepted: as this replica has just seen it, or else from the log. */
+  private async accepted(outcome: Accepting): Promise<readonly Accepted[]> {
+    const seen = outcome.type === 'appended' ? outcome.appended?.map(withHindsight) : undefined;
+    if (seen?.every((each) => each !== undefined)) return seen;
+    return this.store.answers.accepted(outcome.first, outcome.last);
+  }
+
+  private async said(
+    { before, event, after, hindsight }: Accepted,
+    outcome: Accepting,
+    notices: readonly string[],
+  ): Promise<{ notice: string | undefined; supersededBy: number | undefined }> {
+    const sentences = [noticeOf(before, event, after.state, hindsight), ...notices];
+    let supersededBy: number | undefined;
+    if (outcome.type === 'replayed') {
+      const now = await this.status.confirmed(after.fleet);
+      if (now.generation > after.generation) {
+        supersededBy = now.generation;
+        sentences.push(movedOn(now));
+      }
+    }
+    const said = sentences.filter((sentence) => sentence !== undefined);
+    return { notice: said.length > 0 ? said.join(' ') : undefined, supersededBy };
+  }
+
+  private histories({ after }: Accepted): Promise<Histories> {
+    return 'histories' in after
+      ? this.store.historiesOf(after as FleetSnapshot)
+      : this.store.answers.histories(after.fleet, after.generation);
   }
 }
 
-function notice({ before, event, after, hindsight }: Accepted): string | undefined {
-  return noticeOf(before, event, after.state, hindsight);
+/** A command that the log has taken, on its way to an answer. */
+interface Taken {
+  readonly outcome: Outcome;
+  readonly key: string;
+  readonly deadline: number;
+  readonly notices: readonly string[];
 }
 
-function sentences(...parts: readonly (string | number | undefined)[]): string | undefined {
-  const said = parts.filter((part) => typeof part === 'string');
-  return said.length > 0 ? said.join(' ') : undefined;
+type Accepting = Exclude<Outcome, { type: 'unchanged' }>;
+
+/** What the notice needs, where memory has it; undefined where only the log can tell. */
+function withHindsight({ event, before, after }: Appended): Accepted | undefined {
+  const again = event.type === 'LoraDisabled' && before !== null && !before.enabled;
+  const asksThePast =
+    event.adapter_version !== null && (event.type === 'LoraEnabled' || event.type === 'LoraRolledBack');
+  if (asksThePast || (again && after.disabledSince === undefined)) return undefined;
+  const disabledSince = again ? (after.disabledSince ?? null) : null;
+  return { event, before, after, hindsight: { now: after.recordedAt, disabledSince, wasEverActive: true } };
+}
+
+/** @throws Refusal when If-Match names another generation */
+function refuseMismatch(ifMatch: string | undefined, stored: StoredState | null, logId: string): void {
+  if (ifMatch === undefined) return;
+  const tag = tagOf(logId, stored?.generation ?? 0);
+  if (tagMatches(ifMatch, tag, true)) return;
+  // The generation of a state that is under way in the same batch is not known yet.
+  const at = stored !== null && stored.generation > 0 ? ` to "${tag}"` : '';
+  const detail = `If-Match names ${ifMatch}; the fleet has moved on${at}.`;
+  throw new Refusal('generation-mismatch', detail, stored?.state ?? null);
 }
 
 /** A replayed kill must not look like a fresh one. */
-function supersededBy(generation: number, enabled: boolean): string {
+function movedOn({ generation, state }: StoredState): string {
   return (
     `This is the first answer again; the fleet has moved on to generation ${generation} since, ` +
-    `and LoRA is ${enabled ? 'ENABLED' : 'DISABLED'} now.`
+    `and LoRA is ${state.enabled ? 'ENABLED' : 'DISABLED'} now.`
   );
 }
 
@@ -206,18 +269,14 @@ function fingerprintOf(command: LoraCommand, headers: CommandHeaders): Buffer {
   return sha256(canonicalJson({ type, fleet, version, reason, enabled, if_match: headers.ifMatch ?? null }));
 }
 
-function movedOn(sent: string, tag: string, state: Refusal['state']): Refusal {
-  return new Refusal('generation-mismatch', `If-Match names ${sent}; the fleet is at "${tag}".`, state);
-}
-
-const neverSent = (key: string) =>
+const neverSent = (key: string) => () =>
   new LogUnavailable(
-    'The log did not answer in time. Nothing was changed. Send the command again.',
+    'The log did not answer in time. Nothing was changed by this try. Send the command again.',
     'none',
     key,
   );
 
-const answerLost = (key: string) =>
+const answerLost = (key: string) => () =>
   new LogUnavailable(
     'The log did not tell in time what became of the command. Send it again with the same Idempotency-Key.',
     'unknown',
@@ -225,12 +284,12 @@ const answerLost = (key: string) =>
   );
 
 /** The promise's value, or the error when the time (`performance.now()`) has come or the log cannot be read. */
-async function within<T>(deadline: number, promise: Promise<T>, late: LogUnavailable): Promise<T> {
+async function within<T>(deadline: number, promise: Promise<T>, late: () => LogUnavailable): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const timeout = new Promise<never>((_, reject) => {
     timer = setTimeout(
       () => {
-        reject(late);
+        reject(late());
       },
       Math.max(0, deadline - performance.now()),
     );
@@ -238,7 +297,7 @@ async function within<T>(deadline: number, promise: Promise<T>, late: LogUnavail
   try {
     return await Promise.race([promise, timeout]);
   } catch (error) {
-    throw error instanceof LogUnavailable ? late : error;
+    throw error instanceof LogUnavailable ? late() : error;
   } finally {
     clearTimeout(timer);
   }

@@ -1,79 +1,144 @@
 import { Injectable } from '@nestjs/common';
 
-import { bodyOf, type EventEntity } from '../event-store/event.entity.js';
 import { EventReader } from '../event-store/event-reader.js';
-import { Answer } from '../http/answer.js';
-import { Refusal } from './domain/errors.js';
-import { type StoredState, tagMatches, tagOf, viewOf } from './domain/view.js';
-import type { ActivationEntry, FleetPageBody, RollbackEntry, StatusBody } from './lora.dto.js';
+import { EventStore } from '../event-store/event-store.js';
+import type { FleetSnapshot } from '../event-store/log-memory.js';
+import { Answer, jsonHeaders } from '../http/answer.js';
+import { LogUnavailable, Refusal, unknownFleet } from './domain/errors.js';
+import { tagMatches, tagOf, viewOf } from './domain/view.js';
+import type { FleetPageBody } from './lora.dto.js';
+import { stateText } from './state-text.js';
+import { StreamHub } from '../stream/stream-hub.js';
 
-const NAMES_SHOWN = 20;
+/** `strong` answers 503 where the default answers with what was last known; `eventual` answers from memory. */
+export type Consistency = 'default' | 'strong' | 'eventual';
+
+/** A reader that would rather wait than hear that nothing is new. */
+export interface Wait {
+  readonly seconds: number;
+  /** Ends the wait when the reader has gone. */
+  readonly signal: AbortSignal;
+}
 
 /** What readers see of the fleets. */
 @Injectable()
 export class StatusService {
-  constructor(private readonly reader: EventReader) {}
+  private readonly answers = new WeakMap<FleetSnapshot, Answer<string>>();
 
-  /** The state of a fleet; 304 without a body when the reader's tag is the current one. */
-  async status(fleet: string, ifNoneMatch: string | undefined): Promise<Answer<StatusBody | undefined>> {
-    const stored = await this.latest(fleet);
-    const logId = await this.reader.logId();
-    const tag = tagOf(logId, stored.generation);
-    const headers = { ETag: `"${tag}"`, 'Cache-Control': 'no-cache' };
-    if (ifNoneMatch !== undefined && tagMatches(ifNoneMatch, tag, false))
+  constructor(
+    private readonly store: EventStore,
+    private readonly reader: EventReader,
+    private readonly hub: StreamHub,
+  ) {}
+
+  /**
+   * The state of a fleet. By default it reflects every command that was acknowledged anywhere before the read began;
+   * where the log cannot be asked, it is marked stale. 304 without a body when the reader's tag is the current one.
+   * @param wait how long to wait for another state than that of the tag before saying 304
+   */
+  async status(
+    fleet: string,
+    consistency: Consistency,
+    ifNoneMatch: string | undefined,
+    wait?: Wait,
+  ): Promise<Answer<string | undefined>> {
+    const stale = await this.confirm(consistency);
+    const { snapshot, logId } = await this.look(fleet, consistency, stale);
+    const ready = this.answers.get(snapshot);
+    if (ready && !stale && ifNoneMatch === undefined) return ready;
+    const tag = tagOf(logId, snapshot.generation);
+    const headers = { ...jsonHeaders, ETag: `"${tag}"`, 'Cache-Control': 'no-cache' };
+    if (stale) {
+      const asOf = this.store.readIndex.lastConfirmed?.time.toISOString() ?? null;
+      const text = stateText(logId, snapshot, snapshot.histories, { stale: true, as_of: asOf });
+      return new Answer(text, { ...headers, Warning: '110 - "Response is Stale"' });
+    }
+    // A 304 says "what you have is current": only a confirmation can tell.
+    if (consistency !== 'eventual' && ifNoneMatch !== undefined && tagMatches(ifNoneMatch, tag, false)) {
+      if (wait !== undefined) {
+        await this.hub.change(snapshot, wait.seconds * 1000, wait.signal);
+        // What is said now rests on a confirmation of its own.
+        const answer = await this.status(fleet, consistency, ifNoneMatch);
+        return answer.with({ 'Preference-Applied': `wait=${wait.seconds}` });
+      }
       return new Answer(undefined, headers, 304);
-    return new Answer(await this.withHistories(logId, stored), headers);
+    }
+    return ready ?? this.serialise(logId, snapshot, headers);
   }
 
-  /** @throws Refusal `unknown-fleet`, naming the fleets there are */
-  async latest(fleet: string): Promise<StoredState> {
-    const stored = await this.reader.latest(fleet);
-    if (stored === null) throw await this.unknownFleet(fleet);
-    return stored;
+  /**
+   * The state of a fleet as of a time, from the log.
+   * @throws Refusal `no-state-yet` before its first event
+   */
+  async statusAt(fleet: string, time: string): Promise<Answer<string>> {
+    const { logId, final, stored } = await this.reader.stateAt(fleet, time);
+    if (stored === null) {
+      await this.confirmed(fleet);
+      throw new Refusal('no-state-yet', `Fleet ${fleet} had no state yet at ${time}.`, null);
+    }
+    const histories = await this.store.answers.histories(fleet, stored.generation);
+    const headers = { ...jsonHeaders, ETag: `"${tagOf(logId, stored.generation)}"` };
+    return new Answer(stateText(logId, stored, histories, { final }), headers);
   }
 
-  async unknownFleet(fleet: string): Promise<Refusal> {
-    const names = await this.reader.fleetNames(NAMES_SHOWN + 1);
-    const more = names.length > NAMES_SHOWN ? ', …' : '';
-    const known = names.slice(0, NAMES_SHOWN).join(', ') + more;
-    return new Refusal('unknown-fleet', `There is no fleet ${fleet}. The fleets are: ${known}.`, null);
+  /** The fleet as confirmed now. @throws Refusal `unknown-fleet`, or LogUnavailable */
+  async confirmed(fleet: string): Promise<FleetSnapshot> {
+    await this.store.readIndex.confirm();
+    const snapshot = this.store.memory.get(fleet);
+    if (snapshot === null) throw unknownFleet(fleet, this.store.memory.names());
+    return snapshot;
   }
 
   async page(after: string, limit: number): Promise<FleetPageBody> {
-    const logId = await this.reader.logId();
-    const found = await this.reader.fleets(after, limit + 1);
-    const fleets = found.slice(0, limit).map((stored) => viewOf(logId, stored));
-    return { fleets, next_cursor: found.length > limit ? (fleets.at(-1)?.fleet ?? null) : null };
+    await this.store.readIndex.confirm();
+    const { memory } = this.store;
+    const names = memory.names().filter((name) => name > after);
+    const fleets = names.slice(0, limit).map((name) => {
+      const { snapshot, logId } = this.seen(name);
+      return viewOf(logId, snapshot);
+    });
+    return { fleets, next_cursor: names.length > limit ? (fleets.at(-1)?.fleet ?? null) : null };
   }
 
-  /** The state with its two histories as of its generation. */
-  async withHistories(logId: string, stored: StoredState): Promise<StatusBody> {
-    const { fleet, generation } = stored;
-    const [rollbacks, activations] = await Promise.all([
-      this.reader.newest(fleet, ['LoraRolledBack'], generation),
-      this.reader.newest(fleet, ['LoraEnabled', 'AdapterDeployed'], generation),
-    ]);
-    return {
-      ...viewOf(logId, stored),
-      rollback_history: rollbacks.map(rollbackEntry),
-      activation_history: activations.map(activationEntry),
-    };
+  /** @returns whether the log could not be asked and the answer must say so */
+  private async confirm(consistency: Consistency): Promise<boolean> {
+    if (consistency === 'eventual') return false;
+    try {
+      await this.store.readIndex.confirm();
+      return false;
+    } catch (error) {
+      if (consistency === 'strong' || !(error instanceof LogUnavailable)) throw error;
+      return true;
+    }
   }
-}
 
-function rollbackEntry(event: EventEntity): RollbackEntry {
-  const { from_version, to_version, enabled, reason, actor } = bodyOf(event);
-  return {
-    timestamp: event.recordedAt,
-    from_version,
-    to_version,
-    enabled,
-    reason,
-    actor,
-    generation: event.position,
-  };
-}
+  /** That there is no such fleet is said only where the log has confirmed it. */
+  private async look(fleet: string, consistency: Consistency, stale: boolean) {
+    if (this.store.memory.seen(fleet) === null) {
+      if (stale) throw new LogUnavailable(`The log cannot be asked whether there is a fleet ${fleet}.`);
+      if (consistency === 'eventual') await this.store.readIndex.confirm();
+    }
+    return this.seen(fleet);
+  }
 
-function activationEntry(event: EventEntity): ActivationEntry {
-  return { ...rollbackEntry(event), operation: event.type === 'AdapterDeployed' ? 'deployed' : 'enabled' };
+  private seen(fleet: string): { snapshot: FleetSnapshot; logId: string } {
+    const { memory } = this.store;
+    if (memory.logId === undefined || memory.isEmpty)
+      throw new LogUnavailable('The log has not been read yet.');
+    const snapshot = memory.seen(fleet);
+    if (snapshot === null) throw unknownFleet(fleet, memory.names());
+    return { snapshot, logId: memory.logId };
+  }
+
+  /** Once for each generation. */
+  private async serialise(
+    logId: string,
+    snapshot: FleetSnapshot,
+    headers: Readonly<Record<string, string>>,
+  ): Promise<Answer<string>> {
+    const histories = await this.store.historiesOf(snapshot);
+    const answer = new Answer(stateText(logId, snapshot, histories), headers);
+    this.answers.set(snapshot, answer);
+    return answer;
+  }
 }

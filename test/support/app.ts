@@ -2,7 +2,7 @@ import type { LoggerService } from '@nestjs/common';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 
 import { readSettings } from '../../src/config/settings.js';
-import { closeApp, createApp, openApp } from '../../src/configure-app.js';
+import { closeApp, createApp, listen, openLog } from '../../src/configure-app.js';
 import { createDatabase, type TestDatabase } from './database.js';
 import { Api } from './http.js';
 
@@ -25,7 +25,8 @@ export async function startApp(env: Record<string, string> = {}, shared?: TestDa
   const logger: LoggerService = { log: take, warn: take, error: take, fatal: take };
   const settings = readSettings({ PORT: '0', DATABASE_URL: database.url, ...env });
   const app = await createApp(settings, logger);
-  const url = await openApp(app, settings);
+  const url = await listen(app, settings);
+  await openLog(app, new AbortController().signal);
   return {
     app,
     api: new Api(url),

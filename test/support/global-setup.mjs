@@ -1,4 +1,4 @@
-import { mkdtemp } from 'node:fs/promises';
+import { chmod, mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -10,6 +10,8 @@ import { prepareDatabase } from '../../dist/src/database/prepare-database.js';
 /** One PostgreSQL for the whole run, with a migrated template that every test file clones. */
 export default async function globalSetup() {
   const folder = await mkdtemp(join(tmpdir(), 'lora-test-'));
+  // As root the server runs as another user, who must get into the folder.
+  await chmod(folder, 0o755);
   const server = await joinEmbeddedServer(folder, () => undefined);
   const template = new URL(server.ownerUrl);
   template.pathname = '/lora_template';

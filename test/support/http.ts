@@ -46,13 +46,17 @@ export class Api {
   }
 }
 
-/** Waits until the condition holds; the test's own time-out bounds it. */
+const PATIENCE_MS = 60_000;
+
+/** Waits until the condition holds. Gives up after a minute, so that a failed test does not go on asking for ever. */
 export async function eventually<T>(
   probe: () => Promise<T | undefined | false> | T | undefined | false,
 ): Promise<T> {
-  for (;;) {
+  const deadline = performance.now() + PATIENCE_MS;
+  while (performance.now() < deadline) {
     const value = await probe();
     if (value !== undefined && value !== false) return value;
     await new Promise((resume) => setTimeout(resume, 10));
   }
+  throw new Error(`Did not come true within ${PATIENCE_MS / 1000} s: ${probe.toString()}`);
 }

@@ -1,5 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 import { Api, eventually } from './http.js';
 
@@ -17,25 +19,38 @@ export interface Replica {
 export interface ReplicaOptions {
   readonly env?: Record<string, string>;
   readonly cwd?: string;
+  /** Wait until it takes commands (the default), or only until it answers. */
+  readonly until?: 'ready' | 'listening';
   /** In a process group of its own, as a shell starts it. */
   readonly detached?: boolean;
+  /** Another clone of the project than this one, another Node, another account. */
+  readonly root?: string;
+  readonly node?: string;
+  readonly user?: { readonly uid: number; readonly gid: number };
 }
 
-/** Starts `dist/src/main.js` on a free port and waits until it listens. */
-export async function startReplica({ env = {}, cwd, detached = false }: ReplicaOptions): Promise<Replica> {
-  const main = new URL('../../dist/src/main.js', import.meta.url).pathname;
-  const child = spawn(process.execPath, [main], {
+function spawnService({ env, root, node = process.execPath, cwd, detached, user }: ReplicaOptions) {
+  const main = join(root ?? fileURLToPath(new URL('../..', import.meta.url)), 'dist/src/main.js');
+  return spawn(node, [main], {
+    ...user,
     cwd,
     detached,
     env: { PATH: process.env.PATH, PORT: '0', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+}
+
+/** Starts `dist/src/main.js` on a free port. */
+export async function startReplica(options: ReplicaOptions): Promise<Replica> {
+  const child = spawnService(options);
   let output = '';
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (text: string) => (output += text));
   }
   const url = await eventually(() => {
-    if (child.exitCode !== null) throw new Error(`The service ended with ${child.exitCode}:\n${output}`);
+    const end = child.exitCode ?? child.signalCode;
+    if (end !== null) throw new Error(`The service ended with ${end}:\n${output}`);
+    if (options.until !== 'listening' && !output.includes('Ready:')) return undefined;
     return /Listening on (http:\S+?);/.exec(output)?.[1];
   });
   return {
@@ -50,4 +65,22 @@ export async function startReplica({ env = {}, cwd, detached = false }: ReplicaO
       await ended;
     },
   };
+}
+
+/** Less than what a test may take. */
+const PATIENCE_MS = 25_000;
+
+/** Runs a service that ends by itself. @returns its exit code and what it printed */
+export async function runToEnd(options: ReplicaOptions): Promise<{ code: number | null; output: string }> {
+  const child = spawnService(options);
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (text: string) => (output += text));
+  }
+  // One that goes on for ever must not outlive its test.
+  const bound = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS);
+  await once(child, 'close');
+  clearTimeout(bound);
+  if (child.signalCode === 'SIGKILL') throw new Error(`The service did not end:\n${output}`);
+  return { code: child.exitCode, output };
 }

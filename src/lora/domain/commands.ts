@@ -19,7 +19,7 @@ export interface EnableLora extends Request {
 }
 export interface RollBackLora extends Request {
   readonly type: 'RollBackLora';
-  /** Null: the rollback target of the state it was confirmed under. */
+  /** Null: one version back from the current one of the state it was confirmed under. */
   readonly adapterVersion: string | null;
 }
 export interface DeployAdapter extends Request {

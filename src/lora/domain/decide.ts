@@ -14,8 +14,8 @@ export interface Kill {
 /** What happened to the fleet between a command's arrival (its confirmed generation) and its decision. */
 export interface Meanwhile {
   readonly kill: Kill | null;
-  /** The current version under the confirmed generation. */
-  readonly confirmedVersion: string | null;
+  /** Whether the current version changed, also where it has come back since. */
+  readonly versionChanged: boolean;
 }
 
 /**
@@ -56,9 +56,7 @@ export function decide(
         to_version: version ?? currentVersion(state),
       };
     case 'RollBackLora':
-      if (version === null && meanwhile && meanwhile.confirmedVersion !== currentVersion(state)) {
-        throw steppedBackAlready(meanwhile.confirmedVersion, state);
-      }
+      if (version === null && meanwhile?.versionChanged) throw steppedAlready(state);
       return {
         ...fact,
         type: 'LoraRolledBack',
@@ -113,11 +111,11 @@ function killedMeanwhile(kill: Kill, state: FleetState): Refusal {
   );
 }
 
-function steppedBackAlready(confirmed: string | null, state: FleetState): Refusal {
+function steppedAlready(state: FleetState): Refusal {
   return new Refusal(
     'generation-mismatch',
-    `The current version was ${confirmed ?? 'the base model'} when this rollback arrived and is ` +
-      `${currentVersion(state) ?? 'the base model'} now; it was not rolled back a second step.`,
+    `The current version changed after this rollback had arrived (now ${currentVersion(state) ?? 'the base model'}); ` +
+      'it was not rolled back a second step.',
     state,
   );
 }

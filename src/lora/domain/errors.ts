@@ -30,6 +30,15 @@ export class Refusal extends Error {
   }
 }
 
+const NAMES_SHOWN = 20;
+
+/** Names the fleets there are: a slip must not look like an answer. */
+export function unknownFleet(fleet: string, names: readonly string[]): Refusal {
+  const more = names.length > NAMES_SHOWN ? ', …' : '';
+  const known = names.slice(0, NAMES_SHOWN).join(', ') + more;
+  return new Refusal('unknown-fleet', `There is no fleet ${fleet}. The fleets are: ${known}.`, null);
+}
+
 /** The log cannot be reached or cannot answer in time. */
 export class LogUnavailable extends Error {
   override readonly name = 'LogUnavailable';

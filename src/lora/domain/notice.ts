@@ -5,7 +5,7 @@ import { currentVersion, type FleetState } from './state.js';
 export interface Hindsight {
   /** When the event was recorded. RFC 3339, as all times here. */
   readonly now: string;
-  /** The first kill of the present outage, when the fleet was disabled already. */
+  /** The event that disabled the fleet (a kill, or its making), when it was disabled already. */
   readonly disabledSince: { readonly recordedAt: string; readonly actor: string } | null;
   /** Whether the version commanded had ever been active in the fleet. */
   readonly wasEverActive: boolean;

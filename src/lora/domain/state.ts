@@ -67,6 +67,7 @@ export function evolve(state: FleetState | null, event: LoraEvent & { readonly a
   };
   const after: FleetState = {
     ...before,
+    state_version: Math.max(before.state_version, STATE_VERSION),
     enabled: event.enabled,
     trail: trailAfter(before, event),
     last_operation: OPERATIONS[event.type],

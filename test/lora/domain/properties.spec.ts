@@ -11,7 +11,7 @@ import { deepFreeze, deploy, disable, enable, initialize, LOG_ID, rollBack } fro
 /** FC_SEED=<seed> repeats a run. */
 const seed = Number(process.env.FC_SEED ?? Date.now()) | 0;
 process.stdout.write(`seed ${seed}\n`);
-fc.configureGlobal({ seed, numRuns: 25 });
+fc.configureGlobal({ seed, numRuns: 50 });
 
 type Version = string | null;
 
@@ -48,11 +48,11 @@ class Model {
     return this.served.slice(0, change).findLast((version) => version !== null) ?? null;
   }
 
-  refuses(command: LoraCommand, killed: boolean, confirmed: Version): Refusal['code'] | null {
+  refuses(command: LoraCommand, killed: boolean, versionChanged: boolean): Refusal['code'] | null {
     if (command.type === 'DisableLora') return null;
     if (killed) return 'killed-meanwhile';
     if (command.type === 'DeployAdapter' && !this.enabled) return 'kill-switch-active';
-    if (command.type === 'RollBackLora' && command.adapterVersion === null && confirmed !== this.current) {
+    if (command.type === 'RollBackLora' && command.adapterVersion === null && versionChanged) {
       return 'generation-mismatch';
     }
     return null;
@@ -148,7 +148,7 @@ function walks(
   );
   return fc.record({
     first: fc.record({ on: fc.boolean(), version: fc.option(version) }),
-    choices: fc.array(fc.record({ command, late }), { minLength: 60, maxLength: 120, size: 'max' }),
+    choices: fc.array(fc.record({ command, late }), { minLength: 1, maxLength: 120, size: 'max' }),
   });
 }
 
@@ -168,20 +168,21 @@ function begin({ first }: Walk): FleetState {
 /** The source and the model, side by side. */
 function run(walk: Walk): Step[] {
   const model = new Model(walk.first.on, walk.first.version);
-  const currents: Version[] = [model.current];
+  const changes: boolean[] = [false];
   const kills: boolean[] = [false];
   const steps: Step[] = [];
   let state = begin(walk);
   for (const { command, late } of walk.choices) {
-    const confirmedAt = Math.max(0, currents.length - 1 - late);
+    const confirmedAt = Math.max(0, changes.length - 1 - late);
     const killed = kills.slice(confirmedAt + 1).includes(true);
     const meanwhile: Meanwhile = deepFreeze({
       kill: killed ? { actor: ACTOR, reason: 'r', recordedAt: '2026-03-01T02:14:07.123456Z' } : null,
-      confirmedVersion: currents[confirmedAt] ?? null,
+      versionChanged: changes.slice(confirmedAt + 1).includes(true),
     });
-    const expectedRefusal = model.refuses(command, killed, meanwhile.confirmedVersion);
+    const expectedRefusal = model.refuses(command, killed, meanwhile.versionChanged);
     const abandonedBefore = new Set(model.abandoned);
     const targetBefore = model.target;
+    const currentBefore = model.current;
     if (expectedRefusal === null) model.accept(command);
 
     const before = state;
@@ -194,7 +195,7 @@ function run(walk: Walk): Step[] {
       refusal = error.code;
     }
     if (event !== null) state = deepFreeze(evolve(before, deepFreeze({ ...event, actor: ACTOR })));
-    currents.push(model.current);
+    changes.push(model.current !== currentBefore);
     kills.push(command.type === 'DisableLora');
     steps.push({
       command,
@@ -398,8 +399,9 @@ describe.each([
 });
 
 it('many versions do fill the trail', () => {
+  // Of the generator, not of the source: a seed of its own, so that chance cannot fail it.
   const lengths = fc
-    .sample(long, { seed, numRuns: 25 })
-    .flatMap((walk) => run(walk).map((s) => s.after.trail.length));
+    .sample(long, { seed: 1, numRuns: 50 })
+    .flatMap((walk) => run(walk).map((step) => step.after.trail.length));
   expect(Math.max(...lengths)).toBe(50);
 });

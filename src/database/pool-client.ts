@@ -1,0 +1,22 @@
+import pg from 'pg';
+
+/**
+ * A client of the pool that does not outlive a query which was never answered: the pool would hand it out again, and
+ * every query after it would wait behind the one that the network has swallowed.
+ */
+export class PoolClient extends pg.Client {
+  constructor(config?: string | pg.ClientConfig) {
+    super(config);
+    const query = this.query.bind(this) as (...parameters: unknown[]) => unknown;
+    this.query = ((...parameters: unknown[]): unknown => {
+      const result = query(...parameters);
+      if (result instanceof Promise) {
+        result.catch((error: unknown) => {
+          if (error instanceof Error && error.message === 'Query read timeout')
+            this.connection.stream.destroy();
+        });
+      }
+      return result;
+    }) as pg.Client['query'];
+  }
+}

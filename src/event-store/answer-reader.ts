@@ -1,0 +1,112 @@
+import { LogUnavailable } from '../lora/domain/errors.js';
+import type { EventBody } from '../lora/domain/events.js';
+import { type Histories, type LoggedEvent, noHistories, remember } from '../lora/domain/histories.js';
+import type { Hindsight } from '../lora/domain/notice.js';
+import type { FleetState } from '../lora/domain/state.js';
+import type { StoredState } from '../lora/domain/view.js';
+import type { LogConnection } from './log-connection.js';
+
+/** An accepted command of one fleet, with what its answer needs. */
+export interface Accepted {
+  readonly event: EventBody;
+  readonly before: FleetState | null;
+  readonly after: StoredState;
+  readonly hindsight: Hindsight;
+}
+
+const ANSWER_TIMEOUT_MS = 1000;
+
+/**
+ * Reads what an answer needs and memory does not have. On a connection that is cut when it does not answer, because
+ * a command's answer is due, and the one after it shall find a connection that works.
+ */
+export class AnswerReader {
+  constructor(private readonly connection: LogConnection) {}
+
+  /** The accepted commands at these positions, both included, in order. @throws LogUnavailable */
+  async accepted(first: number, last: number): Promise<Accepted[]> {
+    const rows = await this.ask<AcceptedRow[]>(ACCEPTED, [first, last]);
+    return rows.map(({ position, recorded_at, body, state, before, since, since_actor, was_ever_active }) => {
+      const event = JSON.parse(body) as EventBody;
+      return {
+        event,
+        before,
+        after: { fleet: event.fleet, generation: position, recordedAt: recorded_at, state },
+        hindsight: {
+          now: recorded_at,
+          disabledSince:
+            since !== null && since_actor !== null ? { recordedAt: since, actor: since_actor } : null,
+          wasEverActive: was_ever_active,
+        },
+      };
+    });
+  }
+
+  /** The histories of a fleet as of a generation. @throws LogUnavailable */
+  async histories(fleet: string, generation: number): Promise<Histories> {
+    const events = await this.ask<LoggedEvent[]>(HISTORIES, [fleet, generation]);
+    return events.reduce(remember, noHistories);
+  }
+
+  private async ask<T>(sql: string, parameters: unknown[]): Promise<T> {
+    const timer = setTimeout(() => {
+      this.connection.cut();
+    }, ANSWER_TIMEOUT_MS);
+    try {
+      return await this.connection.query<T>(sql, parameters);
+    } catch (error) {
+      throw new LogUnavailable('The log cannot be read now.', undefined, undefined, { cause: error });
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+interface AcceptedRow {
+  readonly position: number;
+  readonly recorded_at: string;
+  readonly body: string;
+  readonly state: FleetState;
+  readonly before: FleetState | null;
+  readonly since: string | null;
+  readonly since_actor: string | null;
+  readonly was_ever_active: boolean;
+}
+
+/** An event with the states around it, since when its fleet is disabled, and whether its version was ever active. */
+const ACCEPTED = `
+  select coalesce(jsonb_agg(jsonb_build_object(
+    'position', e.position, 'recorded_at', rfc3339(e.recorded_at), 'body', e.body, 'state', s.state,
+    'before', before.state, 'since', rfc3339(since.recorded_at), 'since_actor', since.actor,
+    'was_ever_active', exists (
+      select from events a where a.fleet = e.fleet and a.to_version = e.adapter_version and a.enabled
+        and a.position < e.position)
+  ) order by e.position), '[]') as answer
+  from events e
+  join fleet_states s on s.fleet = e.fleet and s.generation = e.position
+  left join lateral (
+    select b.state from fleet_states b where b.fleet = e.fleet and b.generation < e.position
+    order by b.generation desc limit 1
+  ) before on true
+  left join lateral (
+    select d.recorded_at, d.actor from events d
+    where d.fleet = e.fleet and d.position < e.position and d.position > coalesce((
+      select u.position from events u where u.fleet = e.fleet and u.enabled and u.position < e.position
+      order by u.position desc limit 1), 0)
+    order by d.position limit 1
+  ) since on e.type = 'LoraDisabled' and not (before.state ->> 'enabled')::boolean
+  where e.position between $1 and $2
+`;
+
+/** The newest 100 of each type that a history shows; they are merged by position. */
+const HISTORIES = `
+  select coalesce(jsonb_agg(jsonb_build_object(
+    'position', e.position, 'recordedAt', rfc3339(e.recorded_at), 'type', e.type, 'fleet', e.fleet,
+    'from_version', e.from_version, 'to_version', e.to_version, 'enabled', e.enabled, 'reason', e.reason,
+    'actor', e.actor) order by e.position), '[]') as answer
+  from unnest(array['LoraRolledBack', 'LoraEnabled', 'AdapterDeployed']) as wanted(type)
+  cross join lateral (
+    select * from events where fleet = $1 and events.type = wanted.type and position <= $2
+    order by position desc limit 100
+  ) e
+`;

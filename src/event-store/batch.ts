@@ -1,0 +1,274 @@
+import { v7 as uuidv7 } from 'uuid';
+
+import type { Kill, Meanwhile } from '../lora/domain/decide.js';
+import { LogUnavailable, Refusal } from '../lora/domain/errors.js';
+import { type EventBody, type LoraEvent, SCHEMA_VERSION } from '../lora/domain/events.js';
+import { evolve, type FleetState, STATE_VERSION } from '../lora/domain/state.js';
+import type { StoredState } from '../lora/domain/view.js';
+import { canonicalJson, leafHash } from './event-format.js';
+import type { LogMemory, LogSince } from './log-memory.js';
+import type { Appended, Outcome, Submission } from './submission.js';
+
+/** What `append_batch` answers; without `results` nothing was done, because the log is another one. */
+export interface BatchAnswer {
+  readonly results?: readonly EntryResult[];
+  readonly since: LogSince | null;
+}
+
+type EntryResult =
+  | {
+      readonly status: 'appended';
+      readonly first: number;
+      readonly last: number;
+      readonly recorded_at: string[];
+    }
+  | {
+      readonly status: 'duplicate' | 'key_reused';
+      readonly first: number;
+      readonly last: number;
+      /** Of the event at `first`. */
+      readonly id: string;
+    }
+  | { readonly status: 'confirmed' | 'conflict' | 'retry' };
+
+/** A submission with what must stay the same however often it is sent. */
+export interface Entry {
+  readonly submission: Submission;
+  /** By fleet: event ids are given once, so that a submission sent again is the same events. */
+  readonly ids: Map<string, string>;
+}
+
+/** A submission decided on what the memory and the entries before it in the batch say. */
+interface Decided {
+  readonly expect: Readonly<Record<string, number>>;
+  readonly events: readonly Prepared[];
+  /** Instead of events: why not. Counts once the log has confirmed the generation that it rests on. */
+  readonly refusal?: Error;
+  /** Where a kill earlier in the batch is the reason: the entry of the kill, and how to say it when its time is known. */
+  readonly killedBy?: { readonly at: KillInBatch; readonly refusal: (recordedAt: string) => Refusal };
+}
+
+interface Prepared {
+  readonly event: EventBody;
+  readonly body: string;
+  readonly before: FleetState | null;
+  readonly state: FleetState;
+}
+
+/** A kill that is under way itself: its time is known when the batch has been appended. */
+interface KillInBatch {
+  readonly kill: Kill;
+  readonly entry: number;
+  /** Which of the entry's events it is. */
+  readonly nth: number;
+}
+
+/** The fleets as the entries so far would leave them. */
+interface Overlay {
+  readonly states: Map<string, StoredState>;
+  readonly kills: Map<string, KillInBatch>;
+  /** Fleets whose current version an entry changes. */
+  readonly versionChanged: Set<string>;
+}
+
+/** What a batch's entry came to: an end, or another try. */
+export type Verdict = Outcome | Error | 'conflict' | 'retry';
+
+/** Decides every entry in order, each on what those before it do. Pure but for the ids that it gives. */
+export function decideBatch(entries: readonly Entry[], memory: LogMemory): Decided[] {
+  const overlay: Overlay = { states: new Map(), kills: new Map(), versionChanged: new Set() };
+  return entries.map((entry, index) => decideEntry(entry, index, memory, overlay));
+}
+
+function decideEntry(
+  { submission, ids }: Entry,
+  index: number,
+  memory: LogMemory,
+  overlay: Overlay,
+): Decided {
+  const stateOf = (fleet: string): StoredState | null => overlay.states.get(fleet) ?? memory.get(fleet);
+  const everywhere = submission.fleet === '*';
+  const fleets = everywhere
+    ? [...new Set([...memory.names(), ...overlay.states.keys()])]
+    : [submission.fleet];
+  const expect = Object.fromEntries(fleets.map((fleet) => [fleet, memory.get(fleet)?.generation ?? 0]));
+  const unfit = whyNotNow(submission, memory, fleets.map(stateOf));
+  if (unfit) return { expect, events: [], refusal: unfit };
+
+  const events: Prepared[] = [];
+  for (const fleet of fleets) {
+    const stored = stateOf(fleet);
+    const meanwhile = meanwhileOf(submission, fleet, memory, overlay);
+    const decideWith = (seen: Meanwhile | null): LoraEvent | null =>
+      submission.decide(fleet, stored, seen, memory.logId ?? '');
+    try {
+      const event = decideWith(meanwhile);
+      if (event !== null) events.push(prepare(event, stored, submission, ids));
+    } catch (error) {
+      // What is not a refusal is a fault of this service; it must not take the rest of the batch with it.
+      if (!(error instanceof Refusal)) return { expect, events: [], refusal: error as Error };
+      const killing = error.code === 'killed-meanwhile' ? overlay.kills.get(fleet) : undefined;
+      if (!killing || !meanwhile) return { expect, events: [], refusal: error };
+      const refusal = (recordedAt: string): Refusal =>
+        refusalOf(() => decideWith({ ...meanwhile, kill: { ...killing.kill, recordedAt } })) ?? error;
+      return { expect, events: [], refusal: error, killedBy: { at: killing, refusal } };
+    }
+  }
+  for (const [nth, { event, state }] of events.entries()) {
+    const { fleet, actor, reason } = event;
+    // The generation is given by the log; what decides on this state looks at what it says, not at its number.
+    overlay.states.set(fleet, { fleet, generation: PENDING, recordedAt: '', state });
+    if (event.from_version !== event.to_version) overlay.versionChanged.add(fleet);
+    if (event.type === 'LoraDisabled')
+      overlay.kills.set(fleet, { entry: index, nth, kill: { actor, reason, recordedAt: '' } });
+  }
+  return { expect, events };
+}
+
+/** Generation of a state whose event is in the batch under way: no If-Match names it. */
+const PENDING = -1;
+
+function refusalOf(decide: () => unknown): Refusal | undefined {
+  try {
+    decide();
+    return undefined;
+  } catch (error) {
+    if (error instanceof Refusal) return error;
+    throw error;
+  }
+}
+
+/** Disables are taken in every state of the log; other commands need one that this replica can trust and read. */
+function whyNotNow(
+  { isKill, key, confirmed }: Submission,
+  memory: LogMemory,
+  states: readonly (StoredState | null)[],
+): LogUnavailable | undefined {
+  if (isKill) return undefined;
+  const because = (why: string) => new LogUnavailable(`${why} Nothing was changed.`, 'none', key);
+  if (memory.wentBackwards) {
+    return because('The log went backwards: only disables are taken until an operator has adopted it.');
+  }
+  if (states.some((stored) => stored !== null && stored.state.state_version > STATE_VERSION)) {
+    return because('A newer version of this service writes this log: this replica takes disables only.');
+  }
+  if (confirmed !== null && confirmed.epoch !== memory.epoch) {
+    return because('The log was exchanged while the command was under way. Send it again.');
+  }
+  return undefined;
+}
+
+function meanwhileOf(
+  { confirmed }: Submission,
+  fleet: string,
+  memory: LogMemory,
+  overlay: Overlay,
+): Meanwhile | null {
+  if (confirmed === null) return null;
+  const { generation } = confirmed;
+  const known = memory.get(fleet);
+  const last = known?.lastKill ?? null;
+  return {
+    kill: overlay.kills.get(fleet)?.kill ?? (last && last.generation > generation ? last : null),
+    versionChanged: overlay.versionChanged.has(fleet) || (known?.versionChangedAt ?? 0) > generation,
+  };
+}
+
+function prepare(
+  event: LoraEvent,
+  stored: StoredState | null,
+  { origin, key }: Submission,
+  ids: Map<string, string>,
+): Prepared {
+  const id = ids.get(event.fleet) ?? uuidv7();
+  ids.set(event.fleet, id);
+  const before = stored?.state ?? null;
+  const body: EventBody = { schema_version: SCHEMA_VERSION, id, ...event, ...origin, idempotency_key: key };
+  return { event: body, body: canonicalJson(body), before, state: evolve(before, body) };
+}
+
+/** The batch as `append_batch` takes it. */
+export function toParameter(entries: readonly Entry[], decided: readonly Decided[]): string {
+  return JSON.stringify(
+    entries.map(({ submission }, index) => ({
+      caller: submission.origin.actor,
+      key: submission.key,
+      fingerprint: submission.fingerprint.toString('hex'),
+      expect: decided[index]?.expect,
+      all_fleets: submission.fleet === '*',
+      events: decided[index]?.events.map(({ body, state }) => ({ body, state })),
+    })),
+  );
+}
+
+/** What became of each entry. The memory takes what was appended. */
+export function verdicts(
+  entries: readonly Entry[],
+  decided: readonly Decided[],
+  results: readonly EntryResult[],
+  memory: LogMemory,
+): Verdict[] {
+  const logId = memory.logId ?? '';
+  return entries.map((entry, index) => {
+    const result = results[index];
+    const decision = decided[index];
+    if (!result || !decision) throw new Error('append_batch answered for other entries than were sent.');
+    switch (result.status) {
+      case 'appended': {
+        const appended = decision.events.map((prepared, nth) =>
+          take(prepared, result.first + nth, result.recorded_at[nth] ?? '', memory),
+        );
+        return { type: 'appended', logId, first: result.first, last: result.last, appended };
+      }
+      case 'duplicate': {
+        const { first, last, id } = result;
+        const ours = [...entry.ids.values()].includes(id);
+        return ours
+          ? { type: 'appended', logId, first, last, appended: undefined }
+          : { type: 'replayed', logId, first, last };
+      }
+      case 'key_reused':
+        return new Refusal(
+          'idempotency-key-reused',
+          `The Idempotency-Key ${entry.submission.key} belongs to another command, at position ${result.first}.`,
+          memory.get(entry.submission.fleet)?.state ?? null,
+        );
+      case 'confirmed':
+        return confirmed(entry, decision, results, memory);
+      default:
+        return result.status;
+    }
+  });
+}
+
+function confirmed(
+  { submission }: Entry,
+  { refusal, killedBy }: Decided,
+  results: readonly EntryResult[],
+  memory: LogMemory,
+): Verdict {
+  const killing = killedBy && results[killedBy.at.entry];
+  if (killedBy && killing?.status === 'appended')
+    return killedBy.refusal(killing.recorded_at[killedBy.at.nth] ?? '');
+  if (refusal) return refusal;
+  const snapshot = memory.get(submission.fleet);
+  if (snapshot === null) {
+    // A kill of all fleets that met none has killed nothing, and must not look like it.
+    return new LogUnavailable('The log has no fleet yet. Nothing was changed.', 'none', submission.key);
+  }
+  return { type: 'unchanged', logId: memory.logId ?? '', snapshot };
+}
+
+function take(
+  { event, body, before, state }: Prepared,
+  position: number,
+  recordedAt: string,
+  memory: LogMemory,
+): Appended {
+  const leaf = leafHash(position, recordedAt, body).toString('hex');
+  return {
+    event,
+    before,
+    after: memory.takeOwn({ ...event, position, recorded_at: recordedAt, leaf, state }),
+  };
+}

@@ -1,0 +1,77 @@
+import type { Entry } from './batch.js';
+import type { Outcome } from './submission.js';
+
+export const BATCH_MAX = 64;
+/** Places in a full batch that kills leave to others, so that a storm of kills starves nobody. */
+const OTHERS_MIN = 8;
+
+export interface Pending extends Entry {
+  readonly arrival: number;
+  /** How often the log was found further than this replica's memory of it. */
+  conflicts: number;
+  /** After a failed batch: sent on its own, to find the one at fault. */
+  alone: boolean;
+  /** Whether a try may have reached the log without this replica having learnt how it ended. */
+  uncertain: boolean;
+  settled: boolean;
+  settle(result: Outcome | Error): void;
+}
+
+/** The commands that wait for the lane, in the order of their arrival. */
+export class LaneQueue {
+  private waiting: Pending[] = [];
+
+  get length(): number {
+    return this.waiting.length;
+  }
+
+  get hasKill(): boolean {
+    return this.waiting.some(isKill);
+  }
+
+  /** Puts commands to their places, whether they are new or have been tried; those that have their answer are dropped. */
+  add(some: readonly Pending[]): void {
+    const open = some.filter(({ settled }) => !settled);
+    this.waiting = [...this.waiting, ...open].sort((one, other) => one.arrival - other.arrival);
+  }
+
+  remove(pending: Pending): void {
+    this.waiting = this.waiting.filter((other) => other !== pending);
+  }
+
+  takeKills(): Pending[] {
+    return this.take(isKill, BATCH_MAX);
+  }
+
+  /** The next batch: kills first when not all have a place. */
+  takeBatch(): Pending[] {
+    const alone = this.waiting.filter((pending) => pending.alone);
+    const lonely = alone.find(isKill) ?? alone[0];
+    return lonely ? this.take((pending) => pending === lonely, 1) : this.fill([]);
+  }
+
+  /** A batch with as many more as have a place in it. */
+  fill(batch: readonly Pending[]): Pending[] {
+    const together = (pending: Pending): boolean => !pending.alone;
+    const othersWaiting = this.waiting.filter((pending) => !isKill(pending)).length;
+    const othersIn = batch.filter((pending) => !isKill(pending)).length;
+    const kept = Math.min(othersWaiting, Math.max(0, OTHERS_MIN - othersIn));
+    const places = BATCH_MAX - batch.length;
+    const kills = this.take((pending) => isKill(pending) && together(pending), Math.max(0, places - kept));
+    const rest = this.take((pending) => !isKill(pending) && together(pending), places - kills.length);
+    // In the order of arrival, but what a kill can overtake comes after the kills: it is not given effect in the very
+    // commit of a kill. The making of a fleet keeps its place, so that a kill of all fleets meets it.
+    return [...batch, ...kills, ...rest].sort(
+      (one, other) => overtakable(one) - overtakable(other) || one.arrival - other.arrival,
+    );
+  }
+
+  private take(wanted: (pending: Pending) => boolean, most: number): Pending[] {
+    const taken = this.waiting.filter(wanted).slice(0, most);
+    this.waiting = this.waiting.filter((pending) => !taken.includes(pending));
+    return taken;
+  }
+}
+
+const isKill = ({ submission }: Pending): boolean => submission.isKill;
+const overtakable = ({ submission }: Pending): number => (submission.confirmed === null ? 0 : 1);

@@ -1,0 +1,133 @@
+import pg from 'pg';
+
+export interface ConnectionSettings {
+  /** What the server shows as application_name. */
+  readonly name: string;
+  /** The server gives a statement up after this long. */
+  readonly statementTimeoutMs: number;
+}
+
+const CONNECT_TIMEOUT_MS = 1000;
+
+/**
+ * One session of the server. When it is lost its queries fail for ever: what belongs to one transaction never goes on
+ * in another session.
+ */
+export class LogSession {
+  constructor(private readonly client: pg.Client) {}
+
+  /** Calls a function of the log, whose result is the column `answer` of one row. */
+  async query<T>(sql: string, parameters?: unknown[]): Promise<T> {
+    const { rows } = await this.client.query<{ answer: T }>(sql, parameters);
+    const row = rows.at(-1);
+    if (row === undefined) throw new Error('A function of the log gave no row.');
+    return row.answer;
+  }
+
+  /** Statements in one round trip. */
+  async run(sql: string): Promise<pg.QueryResult[]> {
+    const results: unknown = await this.client.query(sql);
+    return Array.isArray(results) ? (results as pg.QueryResult[]) : [results as pg.QueryResult];
+  }
+}
+
+/**
+ * A connection to the log that is opened when it is needed, opened again when it was lost, and can be cut off at
+ * once: a cut makes every query under way fail now, whatever the network or the server does.
+ */
+export class LogConnection {
+  private opening: Promise<LogSession> | undefined;
+  private client: pg.Client | undefined;
+  private closed = false;
+
+  constructor(
+    private readonly connectionString: () => string,
+    private readonly settings: ConnectionSettings,
+    /** Runs on every new connection before anything else. */
+    private readonly prepare: (client: pg.Client) => Promise<void> = () => Promise.resolve(),
+    /** Called when an open connection is found lost. */
+    private readonly onLost: () => void = () => undefined,
+  ) {}
+
+  /** Opens it ahead of time; a failure shows at the next query. */
+  warm(): void {
+    this.session().catch(() => undefined);
+  }
+
+  /** The present session, or a new one. */
+  session(): Promise<LogSession> {
+    if (this.closed) return Promise.reject(new Error('The service is stopping.'));
+    if (this.opening) return this.opening;
+    const opening = this.connect();
+    this.opening = opening;
+    opening.catch(() => {
+      if (this.opening === opening) this.opening = undefined;
+    });
+    return opening;
+  }
+
+  async query<T>(sql: string, parameters?: unknown[]): Promise<T> {
+    return (await this.session()).query(sql, parameters);
+  }
+
+  async run(sql: string): Promise<pg.QueryResult[]> {
+    return (await this.session()).run(sql);
+  }
+
+  /** Queries under way fail at once; the next one opens a new connection. */
+  cut(): void {
+    const { client } = this;
+    this.client = undefined;
+    this.opening = undefined;
+    client?.connection.stream.destroy();
+  }
+
+  async close(): Promise<void> {
+    this.closed = true;
+    const { client } = this;
+    this.client = undefined;
+    this.opening = undefined;
+    await client?.end().catch(() => undefined);
+  }
+
+  private async connect(): Promise<LogSession> {
+    const client = new pg.Client({
+      connectionString: this.connectionString(),
+      application_name: `lora-control-plane ${this.settings.name}`,
+      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+      statement_timeout: this.settings.statementTimeoutMs,
+      idle_in_transaction_session_timeout: 250,
+      keepAlive: true,
+    });
+    // While it opens, a cut must reach it too.
+    this.client = client;
+    const lost = (): void => {
+      if (this.client !== client) return;
+      this.client = undefined;
+      this.opening = undefined;
+      this.onLost();
+    };
+    client.on('error', lost).on('end', lost);
+    try {
+      await client.connect();
+      await client.query('set synchronous_commit = on');
+      await this.prepare(client);
+      return new LogSession(client);
+    } catch (error) {
+      lost();
+      client.connection.stream.destroy();
+      throw error;
+    }
+  }
+}
+
+/** Whether the server, not the network, said no: then the session is well and the statement is at fault. */
+export function isStatementError(error: unknown): error is pg.DatabaseError {
+  // Class 08 and what a server says that stops or starts mean that the session is lost.
+  return (
+    error instanceof pg.DatabaseError &&
+    error.code !== undefined &&
+    !error.code.startsWith('08') &&
+    !/^(57P0[1-5]|25P0[34]|53300)$/.test(error.code)
+  );
+}

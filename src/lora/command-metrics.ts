@@ -1,0 +1,22 @@
+import { Counter } from 'prom-client';
+
+import { Problem } from '../http/problem.js';
+import type { LoraCommand } from './domain/commands.js';
+import { LogUnavailable, Refusal } from './domain/errors.js';
+
+const commands = new Counter({
+  name: 'lora_commands_total',
+  help: 'Commands by type and outcome: appended, replayed, unchanged, a problem code, or unavailable-none/-unknown.',
+  labelNames: ['type', 'outcome'] as const,
+});
+
+export function countOutcome(type: LoraCommand['type'], outcome: string): void {
+  commands.inc({ type, outcome });
+}
+
+export function countFailure(type: LoraCommand['type'], error: unknown): void {
+  if (error instanceof Refusal) countOutcome(type, error.code);
+  else if (error instanceof LogUnavailable) countOutcome(type, `unavailable-${error.outcome ?? 'none'}`);
+  else if (error instanceof Problem) countOutcome(type, error.code);
+  else countOutcome(type, 'failed');
+}

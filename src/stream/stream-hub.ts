@@ -1,0 +1,207 @@
+import { Inject, Injectable, Logger, type OnModuleInit } from '@nestjs/common';
+import type { Response } from 'express';
+
+import { SETTINGS, type Settings } from '../config/settings.js';
+import { EventStore } from '../event-store/event-store.js';
+import type { FleetSnapshot } from '../event-store/log-memory.js';
+import { Problem } from '../http/problem.js';
+import { LogUnavailable, unknownFleet } from '../lora/domain/errors.js';
+import { tagOf } from '../lora/domain/view.js';
+import { staleEvent, stateEvent } from './sse-format.js';
+import { StreamClient } from './stream-client.js';
+import { killToStreamSeconds } from './stream-metrics.js';
+
+const HEARTBEAT_MS = 15_000;
+/** A heartbeat says "what you have is current": only on a confirmation younger than this. */
+const FRESH_MS = 2_000;
+/** Without a confirmation for so long this replica must not look healthy: its engines shall go to another. */
+const STALE_MS = 3_000;
+const STALE_CHECK_MS = 250;
+
+/** Those who want to hear of one fleet. */
+interface Audience {
+  readonly clients: Set<StreamClient>;
+  /** Waiting reads, with the tag of the state that they have. */
+  readonly waiters: Map<() => void, string>;
+  /** The newest state that is still to be written. */
+  news: FleetSnapshot | undefined;
+}
+
+/** Tells engines of every new state: by stream, and by ending a waiting read. */
+@Injectable()
+export class StreamHub implements OnModuleInit {
+  private readonly logger = new Logger('Stream');
+  private readonly audiences = new Map<string, Audience>();
+  private readonly timers: NodeJS.Timeout[] = [];
+  private ending = false;
+  private stale = false;
+  private count = 0;
+
+  constructor(
+    @Inject(SETTINGS) private readonly settings: Settings,
+    private readonly store: EventStore,
+  ) {}
+
+  /** Streams and waiting reads open now. */
+  get open(): number {
+    return this.count;
+  }
+
+  /** Whether the log has not answered for too long, or cannot be trusted. */
+  get isStale(): boolean {
+    const last = this.store.readIndex.lastConfirmed;
+    const age = performance.now() - (last?.startedAt ?? -Infinity);
+    return age > STALE_MS || this.store.memory.wentBackwards;
+  }
+
+  onModuleInit(): void {
+    this.store.memory.onChange((snapshot) => {
+      this.changed(snapshot);
+    });
+    this.every(HEARTBEAT_MS, () => {
+      this.beat();
+    });
+    this.every(STALE_CHECK_MS, () => {
+      this.watch();
+    });
+  }
+
+  /**
+   * Serves a stream to its end: the current state now, unless the client has it, and each new one from then on.
+   * @throws Problem 503 when there are too many, Refusal `unknown-fleet`, LogUnavailable
+   */
+  async stream(fleet: string, lastEventId: string | undefined, response: Response): Promise<void> {
+    await this.counted(async () => {
+      const { logId, snapshot } = await this.confirmed(fleet);
+      if (response.closed) return;
+      const tag = tagOf(logId, snapshot.generation);
+      const client = new StreamClient(response, lastEventId);
+      client.tell(tag, stateEvent(logId, snapshot));
+      const { clients } = this.audienceOf(fleet);
+      clients.add(client);
+      await client.ended;
+      clients.delete(client);
+    });
+    this.tidy(fleet);
+  }
+
+  /**
+   * Waits until the fleet is in another state than this one, for up to so long; ends early when the reader has gone,
+   * and when this replica goes stale or stops.
+   */
+  async change({ fleet, generation }: FleetSnapshot, milliseconds: number, gone: AbortSignal): Promise<void> {
+    const tag = tagOf(this.store.memory.logId ?? '', generation);
+    await this.counted(async () => {
+      const { waiters } = this.audienceOf(fleet);
+      let done: () => void = () => undefined;
+      const ended = new Promise<void>((resolve) => (done = resolve));
+      const timer = setTimeout(done, milliseconds);
+      gone.addEventListener('abort', done);
+      waiters.set(done, tag);
+      await ended;
+      waiters.delete(done);
+      clearTimeout(timer);
+    });
+    this.tidy(fleet);
+  }
+
+  /** Ends every stream and waiting read, so that clients go to another replica. */
+  end(): void {
+    this.ending = true;
+    for (const timer of this.timers) clearInterval(timer);
+    this.endAll(undefined);
+  }
+
+  /** A place is taken before anything is waited for: thousands may connect at once. */
+  private async counted(serve: () => Promise<void>): Promise<void> {
+    if (this.ending) throw new LogUnavailable('This replica is stopping: use another one.');
+    if (this.count >= this.settings.streamsMax) {
+      const detail = `This replica serves ${this.settings.streamsMax} streams and waiting reads already: use another one.`;
+      throw new Problem('too-many-streams', detail, {}, { 'Retry-After': '1' });
+    }
+    this.count++;
+    try {
+      await serve();
+    } finally {
+      this.count--;
+    }
+  }
+
+  private async confirmed(fleet: string): Promise<{ logId: string; snapshot: FleetSnapshot }> {
+    await this.store.readIndex.confirm();
+    const { memory } = this.store;
+    if (memory.logId === undefined || memory.isEmpty || memory.wentBackwards || this.ending) {
+      throw new LogUnavailable('This replica cannot follow the log now: use another one.');
+    }
+    const snapshot = memory.get(fleet);
+    if (snapshot === null) throw unknownFleet(fleet, memory.names());
+    return { logId: memory.logId, snapshot };
+  }
+
+  private changed(snapshot: FleetSnapshot): void {
+    const audience = this.audiences.get(snapshot.fleet);
+    if (!audience) return;
+    // One turn of the loop may bring many states: only the newest is written.
+    if (audience.news === undefined) {
+      setImmediate(() => {
+        this.tell(audience);
+      });
+    }
+    audience.news = snapshot;
+  }
+
+  private tell(audience: Audience): void {
+    const { news, clients, waiters } = audience;
+    audience.news = undefined;
+    const { memory } = this.store;
+    if (news === undefined || memory.logId === undefined || memory.wentBackwards) return;
+    const tag = tagOf(memory.logId, news.generation);
+    const event = stateEvent(memory.logId, news);
+    for (const client of clients) client.tell(tag, event);
+    if (news.state.last_operation === 'disabled' && clients.size > 0) {
+      killToStreamSeconds.observe(Math.max(0, Date.now() - Date.parse(news.recordedAt)) / 1000);
+    }
+    for (const [done, has] of waiters) if (has !== tag) done();
+  }
+
+  private beat(): void {
+    const last = this.store.readIndex.lastConfirmed;
+    const fresh = last !== undefined && performance.now() - last.startedAt < FRESH_MS;
+    for (const { clients } of this.audiences.values()) {
+      for (const client of clients) client.beat(fresh, HEARTBEAT_MS);
+    }
+  }
+
+  private watch(): void {
+    const stale = this.isStale;
+    if (stale === this.stale) return;
+    this.stale = stale;
+    if (!stale || this.count === 0) return;
+    this.logger.warn(`The log has not answered for ${STALE_MS / 1000} s: ending ${this.count} streams.`);
+    this.endAll(staleEvent(this.store.readIndex.lastConfirmed?.time));
+  }
+
+  private endAll(last: Buffer | undefined): void {
+    for (const { clients, waiters } of this.audiences.values()) {
+      for (const client of clients) client.end(last);
+      for (const done of waiters.keys()) done();
+    }
+  }
+
+  private every(milliseconds: number, act: () => void): void {
+    this.timers.push(setInterval(act, milliseconds).unref());
+  }
+
+  private audienceOf(fleet: string): Audience {
+    const known = this.audiences.get(fleet);
+    if (known) return known;
+    const audience: Audience = { clients: new Set(), waiters: new Map(), news: undefined };
+    this.audiences.set(fleet, audience);
+    return audience;
+  }
+
+  private tidy(fleet: string): void {
+    const audience = this.audiences.get(fleet);
+    if (audience?.clients.size === 0 && audience.waiters.size === 0) this.audiences.delete(fleet);
+  }
+}

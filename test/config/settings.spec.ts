@@ -1,0 +1,121 @@
+import { readFileSync } from 'node:fs';
+
+import { describe, expect, it } from '@jest/globals';
+
+import { readSettings, SETTING_NAMES, SettingsError } from '../../src/config/settings.js';
+import { VERSION } from '../../src/config/version.js';
+
+const DEFAULTS = {
+  port: 8003,
+  host: '127.0.0.1',
+  databaseUrl: undefined,
+  databaseOwnerUrl: undefined,
+  dataDir: './data',
+  loraEnabled: true,
+  activeLoraAdapter: undefined,
+  logFormat: 'text',
+  streamsMax: 10_000,
+};
+
+/** One line for each bad setting. */
+function problemsOf(env: Record<string, string>): readonly string[] {
+  try {
+    readSettings(env);
+  } catch (error) {
+    if (error instanceof SettingsError) return error.problems;
+    throw error;
+  }
+  return [];
+}
+
+describe('readSettings', () => {
+  it('has the defaults of the contract', () => {
+    expect(readSettings({})).toStrictEqual(DEFAULTS);
+  });
+
+  it('takes an empty value for none: compose files pass those', () => {
+    const empty = Object.fromEntries(SETTING_NAMES.map((name) => [name, '']));
+    expect(readSettings(empty)).toStrictEqual(DEFAULTS);
+    const blank = Object.fromEntries(SETTING_NAMES.map((name) => [name, '  ']));
+    expect(readSettings(blank)).toStrictEqual(DEFAULTS);
+  });
+
+  it('reads every setting', () => {
+    expect(
+      readSettings({
+        PORT: '0',
+        HOST: '0.0.0.0',
+        DATABASE_URL: 'postgres://service@db/lora',
+        DATABASE_OWNER_URL: 'postgresql://owner:secret@db:5432/lora?sslmode=require',
+        DATA_DIR: '/var/lib/lora',
+        LORA_ENABLED: 'false',
+        ACTIVE_LORA_ADAPTER: 'v1.2',
+        LOG_FORMAT: 'json',
+        STREAMS_MAX: '7',
+        SOMETHING_ELSE: 'is not ours',
+      }),
+    ).toStrictEqual({
+      port: 0,
+      host: '0.0.0.0',
+      databaseUrl: 'postgres://service@db/lora',
+      databaseOwnerUrl: 'postgresql://owner:secret@db:5432/lora?sslmode=require',
+      dataDir: '/var/lib/lora',
+      loraEnabled: false,
+      activeLoraAdapter: 'v1.2',
+      logFormat: 'json',
+      streamsMax: 7,
+    });
+    expect(readSettings({ LORA_ENABLED: ' true ', PORT: ' 65535 ' })).toMatchObject({
+      loraEnabled: true,
+      port: 65535,
+    });
+  });
+
+  it.each([
+    ['PORT', ['-1', '65536', '80.5', '8003x', '0x10', '1e3', 'http']],
+    ['DATABASE_URL', ['db', 'mysql://db/lora', 'http://db/lora', '//db/lora']],
+    ['LORA_ENABLED', ['False', 'TRUE', 'yes', '1', '0', 'off', 'null']],
+    ['ACTIVE_LORA_ADAPTER', ['-v1', 'v 1', '../v1', 'v/1', 'vé', 'v'.repeat(129)]],
+    ['LOG_FORMAT', ['JSON', 'pretty']],
+  ])('refuses a bad %s with a line that names it', (name, values) => {
+    for (const value of values) {
+      const problems = problemsOf({ [name]: value });
+      expect([value, problems.length]).toStrictEqual([value, 1]);
+      expect(problems[0]).toMatch(new RegExp(`^${name} must be `));
+      if (name !== 'DATABASE_URL') expect(problems[0]).toContain(JSON.stringify(value));
+    }
+  });
+
+  it('never turns a misspelt LORA_ENABLED into a default', () => {
+    expect(() => readSettings({ LORA_ENABLED: 'flase' })).toThrow(SettingsError);
+  });
+
+  it('names every bad setting at once', () => {
+    const problems = problemsOf({ PORT: 'x', LORA_ENABLED: 'x', LOG_FORMAT: 'x', ACTIVE_LORA_ADAPTER: '!' });
+    expect(problems.map((line) => line.split(' ')[0])).toStrictEqual([
+      'PORT',
+      'LORA_ENABLED',
+      'ACTIVE_LORA_ADAPTER',
+      'LOG_FORMAT',
+    ]);
+  });
+
+  it('never prints a password', () => {
+    const secret = { DATABASE_URL: 'mysql://u:hunter2@db/x', DATABASE_OWNER_URL: 'mysql://u:hunter2@db/x' };
+    const problems = problemsOf(secret);
+    expect(problems).toHaveLength(2);
+    expect(problems.join()).not.toContain('hunter2');
+  });
+
+  it('refuses an owner without a service', () => {
+    expect(problemsOf({ DATABASE_OWNER_URL: 'postgres://owner@db/lora' })).toStrictEqual([
+      'DATABASE_OWNER_URL needs DATABASE_URL beside it.',
+    ]);
+  });
+});
+
+it('VERSION is that of package.json', () => {
+  const file = new URL('../../package.json', import.meta.url);
+  const { version } = JSON.parse(readFileSync(file, 'utf8')) as { version: string };
+  expect(VERSION).toBe(version);
+});

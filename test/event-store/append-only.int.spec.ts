@@ -1,0 +1,243 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import pg from 'pg';
+import { adoptLog } from '../../src/event-store/adopt.js';
+import { prepareDatabase } from '../../src/database/prepare-database.js';
+import { createDatabase, type TestDatabase } from '../support/database.js';
+import { appendBatch, entry, statusesOf, through } from './batches.js';
+
+const quiet = { log: () => undefined, warn: () => undefined };
+const REFUSED = '42501';
+
+let database: TestDatabase;
+let owner: pg.Client;
+let service: pg.Client;
+
+beforeAll(async () => {
+  database = await createDatabase('empty');
+  owner = await database.connect();
+  service = new pg.Client({ connectionString: await prepareDatabase(database.url, undefined, quiet) });
+  await service.connect();
+  await appendBatch(through(owner), [entry({ a: 0 }), entry({ a: 0 })]);
+  await adoptLog(owner);
+});
+afterAll(async () => {
+  await owner.end();
+  await service.end();
+  await database.drop();
+});
+
+const everything = async (): Promise<unknown> => {
+  const tables = ['log_head', 'events', 'fleet_states', 'command_keys', 'log_adoptions', 'migrations'];
+  return Promise.all(
+    tables.map(async (table) => database.query(`select to_jsonb(t) as row from ${table} t order by 1`)),
+  );
+};
+
+/** In a transaction that is rolled back, so that a test that fails leaves the next one its log. */
+async function expectRefused(client: pg.Client, sql: string): Promise<void> {
+  await client.query('begin');
+  try {
+    await expect(client.query(sql)).rejects.toMatchObject({ code: REFUSED });
+  } finally {
+    await client.query('rollback');
+  }
+}
+
+const changes = [
+  'update events set reason = reason',
+  "update events set reason = 'another' where position = 1",
+  'update events set reason = reason where false',
+  'delete from events',
+  'delete from events where position = 2',
+  'truncate events',
+  'truncate events, command_keys, log_head, fleet_states',
+  'update command_keys set last_position = last_position',
+  'delete from command_keys',
+  'truncate command_keys',
+  'update log_adoptions set position = position',
+  'delete from log_adoptions',
+  'truncate log_adoptions',
+  'delete from log_head',
+  'truncate log_head',
+  'update log_head set position = position - 1',
+  "update log_head set recorded_at = recorded_at - interval '1 microsecond'",
+  'update log_head set recorded_at = null',
+  'update log_head set position = 0, recorded_at = null',
+  `merge into events e using (values (1)) as v(position) on e.position = v.position when matched then delete`,
+  `insert into command_keys select * from command_keys on conflict (caller, key) do update set last_position = 9`,
+];
+
+describe('the owner, a superuser', () => {
+  it.each(changes)('cannot: %s', async (sql) => {
+    const before = await everything();
+    await expectRefused(owner, sql);
+    expect(await everything()).toEqual(before);
+  });
+
+  it.each(changes)('cannot, with triggers off for replication: %s', async (sql) => {
+    await owner.query('set session_replication_role = replica');
+    try {
+      await expectRefused(owner, sql);
+    } finally {
+      await owner.query('reset session_replication_role');
+    }
+  });
+
+  it('is told why', async () => {
+    await expect(owner.query('delete from events')).rejects.toThrow(
+      'delete on events is refused: the log is append-only',
+    );
+  });
+
+  it('can set the head forward and give the log another name, which a restore needs', async () => {
+    await owner.query('begin');
+    await owner.query(
+      "update log_head set position = position + 1, recorded_at = recorded_at + interval '1 hour', log_id = gen_random_uuid()",
+    );
+    await owner.query('rollback');
+  });
+});
+
+describe('the role of the service', () => {
+  it('is neither superuser nor owner of anything, and has no other role', async () => {
+    const { rows } = await service.query(
+      `select rolsuper, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls,
+         (select count(*)::int from pg_class where relowner = r.oid)
+         + (select count(*)::int from pg_proc where proowner = r.oid) as owned,
+         (select count(*)::int from pg_auth_members where member = r.oid) as memberships
+       from pg_roles r where rolname = current_user`,
+    );
+    expect(rows).toEqual([
+      {
+        rolsuper: false,
+        rolcreaterole: false,
+        rolcreatedb: false,
+        rolreplication: false,
+        rolbypassrls: false,
+        owned: 0,
+        memberships: 0,
+      },
+    ]);
+  });
+
+  it('reads every table, and no privilege on any is more than that', async () => {
+    const { rows } = await service.query(
+      `select relname, string_agg(privilege, ',') filter (where has_table_privilege(c.oid, privilege)) as may
+       from pg_class c, unnest(array['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER']) as privilege
+       where relnamespace = 'public'::regnamespace and relkind in ('r', 'v', 'm', 'p', 'f')
+       group by relname order by relname`,
+    );
+    expect(rows).toEqual(
+      ['command_keys', 'events', 'fleet_states', 'log_adoptions', 'log_head', 'migrations'].map(
+        (relname) => ({
+          relname,
+          may: 'SELECT',
+        }),
+      ),
+    );
+  });
+
+  it('appends by calling the functions', async () => {
+    const [last] = await database.query<{ position: number }>(
+      "select max(generation)::int as position from fleet_states where fleet = 'a'",
+    );
+    await service.query('begin');
+    await service.query('select lock_head(0)');
+    expect(await statusesOf(through(service), [entry({ a: last?.position ?? 0 })])).toEqual(['appended']);
+    await service.query('commit');
+  });
+
+  it.each([
+    ...changes,
+    'insert into events select * from events',
+    'insert into fleet_states select * from fleet_states',
+    'insert into command_keys select * from command_keys',
+    'insert into log_adoptions select gen_random_uuid(), log_id, position from log_adoptions',
+    "insert into migrations (timestamp, name) values (1, 'x')",
+    'update fleet_states set generation = 9',
+    'delete from fleet_states',
+    'truncate fleet_states',
+    'update migrations set name = name',
+    'delete from migrations',
+    'update log_head set position = position + 1',
+    'update log_head set log_id = gen_random_uuid()',
+    'select from log_head for update',
+    'lock table events in share row exclusive mode',
+    'copy events from stdin',
+    'create table public.mine (v int)',
+    'create schema mine',
+    'create function public.mine() returns int language sql as $$ select 1 $$',
+    'create or replace function public.rfc3339(p_time timestamptz) returns text language sql as $$ select null $$',
+    'create role mine',
+    'create rule mine as on insert to events do instead nothing',
+    'create trigger mine before insert on events for each row execute function refuse_change()',
+    'create index mine on events (body)',
+    'drop table events',
+    'drop table fleet_states',
+    'drop function append_batch(jsonb, uuid, bigint)',
+    'drop trigger events_are_kept on events',
+    'alter table events disable trigger events_are_kept',
+    'alter table events disable trigger all',
+    'alter table events add column mine int',
+    'alter table events owner to current_user',
+    'alter function append_batch(jsonb, uuid, bigint) security invoker',
+    "comment on table events is 'mine'",
+    'set session_replication_role = replica',
+    'set role lora_owner',
+    'set session authorization lora_owner',
+    'alter role current_user createrole',
+    "copy (select 1) to program 'true'",
+    "select pg_read_file('postgresql.conf')",
+  ])('cannot: %s', async (sql) => {
+    const before = await everything();
+    await expectRefused(service, sql);
+    expect(await everything()).toEqual(before);
+  });
+
+  it('regains nothing by resetting its role', async () => {
+    await service.query('reset role; reset session authorization');
+    await expectRefused(service, 'delete from events');
+  });
+
+  it('cannot lend the functions tables of its own', async () => {
+    const { position = 0 } =
+      (await database.query<{ position: number }>('select position::int from log_head'))[0] ?? {};
+    await service.query('begin');
+    await service.query(
+      'create temp table log_head (like public.log_head); insert into log_head select * from public.log_head',
+    );
+    await service.query('create temp table events (like public.events)');
+    const { position: after } = await appendBatch(through(service), [entry({ temporary: 0 })]);
+    await service.query('commit');
+    expect(after).toBe(position + 1);
+    expect(await database.query("select from public.events where fleet = 'temporary'")).toHaveLength(1);
+    await service.query('drop table pg_temp.log_head, pg_temp.events');
+  });
+});
+
+it('nobody else may call what appends', async () => {
+  const callers = await database.query(
+    `select p.proname, a.grantee::regrole::text as grantee, a.privilege_type as privilege
+     from pg_proc p, aclexplode(p.proacl) a
+     where p.proname in ('append_batch', 'lock_head') and a.grantee <> p.proowner order by 1`,
+  );
+  const grantee = `${database.name}_service`;
+  expect(callers).toEqual(
+    ['append_batch', 'lock_head'].map((proname) => ({ proname, grantee, privilege: 'EXECUTE' })),
+  );
+});
+
+it('every trigger that protects the log fires for everybody, always', async () => {
+  expect(
+    await database.query(
+      `select tgrelid::regclass::text as table, tgname as trigger, tgenabled as enabled from pg_trigger
+       where not tgisinternal order by 1, 2`,
+    ),
+  ).toEqual([
+    { table: 'command_keys', trigger: 'command_keys_are_kept', enabled: 'A' },
+    { table: 'events', trigger: 'events_are_kept', enabled: 'A' },
+    { table: 'log_adoptions', trigger: 'log_adoptions_are_kept', enabled: 'A' },
+    { table: 'log_head', trigger: 'log_head_goes_forward', enabled: 'A' },
+    { table: 'log_head', trigger: 'log_head_is_kept', enabled: 'A' },
+  ]);
+});
