@@ -283,6 +283,17 @@ it('what was answered with the outcome `none` never happens later, when the conn
       `select pg_terminate_backend(pid) from pg_stat_activity
        where datname = current_database() and application_name = 'lora-control-plane lane'`,
     );
+    await eventually(
+      async () =>
+        (
+          await database.query(
+            `select from pg_stat_activity
+             where datname = current_database() and application_name = 'lora-control-plane lane'`,
+          )
+        ).length === 0,
+    );
+    // Its end has come through by the time another connection has answered.
+    for (let reads = 0; reads < 3; reads++) await api.get('/lora/status?consistency=strong');
     const giving = api.post('/lora/enable', { reason: 'given_up' });
     await eventually(() => gate.waiting() > 0);
     const given = await giving;
