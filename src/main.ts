@@ -3,6 +3,8 @@ import { closeApp, createApp, listen, openLog } from './configure-app.js';
 import { reasonOf } from './database/prepare-database.js';
 import { Logger } from './logger.js';
 
+const STOP_MS = 4500;
+
 async function main(settings: Settings): Promise<void> {
   const logger = new Logger(settings);
   const app = await createApp(settings, logger);
@@ -12,6 +14,8 @@ async function main(settings: Settings): Promise<void> {
   const stop = (signal: string): void => {
     logger.log(`${signal}: stopping.`);
     aborted.abort();
+    // Whatever still hangs by then would hang for ever.
+    setTimeout(() => process.exit(1), STOP_MS).unref();
     stopping ??= closeApp(app).then(
       () => process.exit(0),
       (error: unknown) => {

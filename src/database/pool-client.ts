@@ -1,5 +1,7 @@
 import pg from 'pg';
 
+const CLOSE_TIMEOUT_MS = 300;
+
 /**
  * A client of the pool that does not outlive a query which was never answered: the pool would hand it out again, and
  * every query after it would wait behind the one that the network has swallowed.
@@ -7,6 +9,15 @@ import pg from 'pg';
 export class PoolClient extends pg.Client {
   constructor(config?: string | pg.ClientConfig) {
     super(config);
+    const end = this.end.bind(this) as () => Promise<void>;
+    this.end = (async (): Promise<void> => {
+      // A server that hangs never says goodbye.
+      const patience = setTimeout(() => {
+        this.connection.stream.destroy();
+      }, CLOSE_TIMEOUT_MS);
+      await end();
+      clearTimeout(patience);
+    }) as pg.Client['end'];
     const query = this.query.bind(this) as (...parameters: unknown[]) => unknown;
     this.query = ((...parameters: unknown[]): unknown => {
       const result = query(...parameters);

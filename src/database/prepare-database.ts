@@ -1,3 +1,5 @@
+import { setTimeout as pause } from 'node:timers/promises';
+
 import pg from 'pg';
 import { DataSource } from 'typeorm';
 
@@ -6,6 +8,7 @@ import { ensureServiceRole } from './service-role.js';
 
 /** Names the lock under which replicas that start together migrate one after the other; any constant does. */
 const START_LOCK = 0x10_4a;
+const LOCK_PAUSE_MS = 50;
 
 /** The database is not one that can keep the log's promises. */
 export class UnfitDatabaseError extends Error {
@@ -23,13 +26,17 @@ export async function prepareDatabase(
   serviceUrl: string | undefined,
   say: { log(line: string): void; warn(line: string): void },
 ): Promise<string> {
-  const owner = new pg.Client({ connectionString: ownerUrl, connectionTimeoutMillis: 5000 });
+  const owner = new pg.Client({
+    connectionString: ownerUrl,
+    connectionTimeoutMillis: 5000,
+    query_timeout: 5000,
+  });
   // A database that dies during the start fails the query under way; it must not end the process.
   owner.on('error', () => undefined);
   await owner.connect();
   try {
     await checkServer(owner);
-    await owner.query('select pg_advisory_lock($1)', [START_LOCK]);
+    await lock(owner);
     const applied = await migrate(ownerUrl);
     for (const name of applied) say.log(`Applied migration ${name}.`);
     const service = await ensureServiceRole(owner, ownerUrl, serviceUrl);
@@ -37,6 +44,17 @@ export async function prepareDatabase(
     return service.url;
   } finally {
     await owner.end().catch(() => undefined);
+  }
+}
+
+/** Asks again and again rather than waiting in the server, from where no answer might come back. */
+async function lock(client: pg.Client): Promise<void> {
+  for (;;) {
+    const { rows } = await client.query<{ locked: boolean }>('select pg_try_advisory_lock($1) as locked', [
+      START_LOCK,
+    ]);
+    if (rows[0]?.locked) return;
+    await pause(LOCK_PAUSE_MS);
   }
 }
 
@@ -62,6 +80,7 @@ async function migrate(ownerUrl: string): Promise<string[]> {
     url: ownerUrl,
     migrations: MIGRATIONS,
     poolSize: 1,
+    connectTimeoutMS: 5000,
   }).initialize();
   try {
     return (await dataSource.runMigrations({ transaction: 'all' })).map(({ name }) => name);

@@ -62,6 +62,12 @@ export class AppendLane {
     for (const connection of this.connections) connection.warm();
   }
 
+  /** Gives up connections on which nothing is under way: the network may have swallowed them without a word. */
+  renew(): void {
+    const busy = [...this.flights].map(({ connection }) => connection);
+    for (const connection of this.connections) if (!busy.includes(connection)) connection.cut();
+  }
+
   /**
    * @throws Refusal when the command is refused on the committed state
    * @throws LogUnavailable when the log did not answer in time

@@ -32,7 +32,10 @@ export class EventStore implements BeforeApplicationShutdown {
     statementTimeoutMs: 1000,
   });
   readonly answers = new AnswerReader(this.answering);
-  readonly readIndex = new ReadIndex(this.asking, this.memory);
+  readonly readIndex = new ReadIndex(this.asking, this.memory, () => {
+    this.lane.renew();
+    this.answering.cut();
+  });
   readonly feed = new LogFeed(this.connectionString, this.memory, this.readIndex, this.asking);
   private readonly lane = new AppendLane(this.connectionString, this.memory, this.readIndex);
 

@@ -8,6 +8,7 @@ export interface ConnectionSettings {
 }
 
 const CONNECT_TIMEOUT_MS = 1000;
+const CLOSE_TIMEOUT_MS = 300;
 
 /**
  * One session of the server. When it is lost its queries fail for ever: what belongs to one transaction never goes on
@@ -87,7 +88,13 @@ export class LogConnection {
     const { client } = this;
     this.client = undefined;
     this.opening = undefined;
-    await client?.end().catch(() => undefined);
+    if (!client) return;
+    // A server that hangs never says goodbye.
+    const patience = setTimeout(() => {
+      client.connection.stream.destroy();
+    }, CLOSE_TIMEOUT_MS);
+    await client.end().catch(() => undefined);
+    clearTimeout(patience);
   }
 
   private async connect(): Promise<LogSession> {

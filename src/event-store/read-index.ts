@@ -19,6 +19,8 @@ export class ReadIndex {
   constructor(
     private readonly connection: LogConnection,
     private readonly memory: LogMemory,
+    /** The log has not answered: other connections may have been swallowed too. */
+    private readonly onSilence: () => void,
   ) {}
 
   /** When the last successful confirmation started, by `performance.now()` and by the clock. */
@@ -44,6 +46,7 @@ export class ReadIndex {
     const started = { startedAt: performance.now(), time: new Date() };
     const timer = setTimeout(() => {
       this.connection.cut();
+      this.onSilence();
     }, ANSWER_TIMEOUT_MS);
     try {
       await this.catchUp();

@@ -12,7 +12,9 @@ export function preferredWait(caller: Caller): Wait | undefined {
   const text = Array.isArray(prefer) ? prefer.join(',') : (prefer ?? '');
   // What follows a semicolon is a parameter of another preference.
   const preferences = text.split(',').map((preference) => preference.split(';')[0] ?? '');
-  const asked = preferences.map((each) => /^\s*wait\s*=\s*"?(\d{1,9})"?\s*$/i.exec(each)?.[1]).find(Boolean);
+  const asked = preferences
+    .map((each) => /^\s*wait\s*=\s*("?)(\d{1,9})\1\s*$/i.exec(each)?.[2])
+    .find(Boolean);
   const seconds = Math.min(Number(asked ?? 0), WAIT_MAX_SECONDS);
   return seconds > 0 ? { seconds, signal: caller.gone() } : undefined;
 }

@@ -84,6 +84,7 @@ export class StatusService {
   /** The fleet as confirmed now. @throws Refusal `unknown-fleet`, or LogUnavailable */
   async confirmed(fleet: string): Promise<FleetSnapshot> {
     await this.store.readIndex.confirm();
+    if (this.store.memory.isEmpty) throw new LogUnavailable('The log has not been read yet.');
     const snapshot = this.store.memory.get(fleet);
     if (snapshot === null) throw unknownFleet(fleet, this.store.memory.names());
     return snapshot;

@@ -158,7 +158,8 @@ export class StreamHub implements OnModuleInit {
     const tag = tagOf(memory.logId, news.generation);
     const event = stateEvent(memory.logId, news);
     for (const client of clients) client.tell(tag, event);
-    if (news.state.last_operation === 'disabled' && clients.size > 0) {
+    // A kill that this replica has seen happen, not one that it has only read of.
+    if (news.lastKill?.generation === news.generation && clients.size > 0) {
       killToStreamSeconds.observe(Math.max(0, Date.now() - Date.parse(news.recordedAt)) / 1000);
     }
     for (const [done, has] of waiters) if (has !== tag) done();

@@ -5,6 +5,8 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 export interface TcpGate {
   readonly port: number;
   shut(): void;
+  /** Like `shut`, and what is through hears nothing any more: no byte, no end, no reset, also after `open`. */
+  swallow(): void;
   open(): void;
   /** How many connections wait. */
   waiting(): number;
@@ -14,6 +16,7 @@ export interface TcpGate {
 export async function openGate(host: string, port: number): Promise<TcpGate> {
   const sockets = new Set<Socket>();
   const knocking = new Map<Socket, () => void>();
+  const through = new Map<Socket, Socket>();
   let isOpen = true;
   const keep = (socket: Socket, other: () => Socket | undefined): void => {
     sockets.add(socket);
@@ -21,6 +24,7 @@ export async function openGate(host: string, port: number): Promise<TcpGate> {
     socket.on('close', () => {
       sockets.delete(socket);
       knocking.delete(socket);
+      through.delete(socket);
       other()?.destroy();
     });
   };
@@ -31,6 +35,7 @@ export async function openGate(host: string, port: number): Promise<TcpGate> {
       behind = connect(port, host);
       keep(behind, () => client);
       client.pipe(behind).pipe(client);
+      through.set(client, behind);
     };
     if (isOpen) join();
     else knocking.set(client, join);
@@ -41,6 +46,16 @@ export async function openGate(host: string, port: number): Promise<TcpGate> {
     port: (server.address() as AddressInfo).port,
     shut: () => {
       isOpen = false;
+    },
+    swallow: () => {
+      isOpen = false;
+      for (const [client, behind] of through) {
+        for (const socket of [client.unpipe(), behind.unpipe()]) {
+          socket.removeAllListeners('data');
+          // Read on, so that the end of the one side is noticed here, but let nothing through.
+          socket.resume();
+        }
+      }
     },
     open: () => {
       isOpen = true;

@@ -1,0 +1,114 @@
+// The process that sends the load and measures it, apart from all that is measured. Takes one job at a time over IPC.
+import { Buffer } from 'node:buffer';
+import { performance } from 'node:perf_hooks';
+
+import pg from 'pg';
+
+import { faultOf } from './expect.mjs';
+import { KeepAlive, requestBytes } from './client.mjs';
+import { percentile } from './measure.mjs';
+
+const jobs = { http, insert, spread };
+
+/** Closed-loop clients, spread evenly over the ports, for a time or a number of requests each. */
+async function http({ ports, clients, requests, durationMs = Infinity, count = Infinity, expect }) {
+  const sent = requests.map(requestBytes);
+  const wanted = { ...expect, bytes: expect.text === undefined ? undefined : Buffer.from(expect.text) };
+  const connections = await Promise.all(
+    Array.from({ length: clients }, (_, nth) => KeepAlive.open(ports[nth % ports.length])),
+  );
+  const times = [];
+  const generations = [];
+  const faults = [];
+  const cpuBefore = process.cpuUsage();
+  const begin = performance.now();
+  let inTime = 0;
+  await Promise.all(
+    connections.map(async (connection, nth) => {
+      for (let turn = 0; turn < count && performance.now() - begin < durationMs; turn++) {
+        const started = performance.now();
+        const answer = await connection.ask(sent[(nth + turn) % sent.length]);
+        const ended = performance.now();
+        times.push(ended - started);
+        if (ended - begin <= durationMs) inTime++;
+        const fault = faultOf(answer, wanted, generations);
+        if (fault) faults.push(fault);
+      }
+    }),
+  );
+  const elapsed = performance.now() - begin;
+  const cpu = process.cpuUsage(cpuBefore);
+  for (const connection of connections) connection.close();
+  return {
+    ...summary(times),
+    perSecond: Math.round((inTime * 1000) / Math.min(elapsed, durationMs)),
+    /** Of one core: a load generator near 100 % would measure itself. */
+    clientCpu: Number(((cpu.user + cpu.system) / 1000 / elapsed).toFixed(2)),
+    answered: times.length,
+    generations: expect.distinct ? generations : [],
+    faults: faults.slice(0, 3),
+  };
+}
+
+/** Floor (a): durable inserts of one row, one after the other, on one connection. */
+async function insert({ url, count }) {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  await client.query(
+    'create table if not exists floor (id bigint generated always as identity primary key, body text not null)',
+  );
+  await client.query('set synchronous_commit = on');
+  const body = 'x'.repeat(300);
+  const times = [];
+  for (let nth = 0; nth < count; nth++) {
+    const started = performance.now();
+    const { rowCount } = await client.query('insert into floor (body) values ($1)', [body]);
+    times.push(performance.now() - started);
+    if (rowCount !== 1) throw new Error('An insert did not insert.');
+  }
+  await client.end();
+  return { ...summary(times), faults: [] };
+}
+
+/** From a kill's being sent to one replica until a reader that asks another without pause has seen it. */
+async function spread({ from, to, fleet, read, count }) {
+  const [writer, reader] = await Promise.all([from, to].map((port) => KeepAlive.open(port)));
+  const ask = requestBytes({ path: read });
+  const command = (name) => requestBytes({ method: 'POST', path: `/lora/${name}?fleet=${fleet}` });
+  const seen = [];
+  const acknowledged = [];
+  const faults = [];
+  for (let nth = 0; nth < count; nth++) {
+    const started = performance.now();
+    const kill = writer.ask(command('disable')).then((answer) => {
+      acknowledged.push(performance.now() - started);
+      faults.push(...[faultOf(answer, { fleet, enabled: false }, [])].filter(Boolean));
+    });
+    for (;;) {
+      const { status, body } = await reader.ask(ask);
+      if (status === 200 && body.includes('"enabled":false')) break;
+      if (performance.now() - started > 10_000) throw new Error('A kill was not seen within 10 s.');
+    }
+    seen.push(performance.now() - started);
+    await kill;
+    const enabled = await writer.ask(command('enable'));
+    faults.push(...[faultOf(enabled, { fleet, enabled: true }, [])].filter(Boolean));
+    while (!(await reader.ask(ask)).body.includes('"enabled":true'));
+  }
+  writer.close();
+  reader.close();
+  return { ...summary(seen), acknowledged: summary(acknowledged), faults: faults.slice(0, 3) };
+}
+
+function summary(times) {
+  const sorted = times.sort((one, other) => one - other);
+  return { p50: percentile(sorted, 50), p99: percentile(sorted, 99) };
+}
+
+process.on('message', ({ kind, ...job }) => {
+  jobs[kind](job).then(
+    (result) => process.send({ result }),
+    (error) => process.send({ error: error.stack ?? String(error) }),
+  );
+});
+process.on('disconnect', () => process.exit(0));
