@@ -9,15 +9,15 @@ const CLOSE_TIMEOUT_MS = 300;
 export class PoolClient extends pg.Client {
   constructor(config?: string | pg.ClientConfig) {
     super(config);
-    const end = this.end.bind(this) as () => Promise<void>;
-    this.end = (async (): Promise<void> => {
+    const end = this.end.bind(this);
+    this.end = async (): Promise<void> => {
       // A server that hangs never says goodbye.
       const patience = setTimeout(() => {
         this.connection.stream.destroy();
       }, CLOSE_TIMEOUT_MS);
       await end();
       clearTimeout(patience);
-    }) as pg.Client['end'];
+    };
     const query = this.query.bind(this) as (...parameters: unknown[]) => unknown;
     this.query = ((...parameters: unknown[]): unknown => {
       const result = query(...parameters);

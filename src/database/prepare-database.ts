@@ -43,7 +43,12 @@ export async function prepareDatabase(
     if (service.warning !== undefined) say.warn(service.warning);
     return service.url;
   } finally {
+    // A network that swallows everything brings no goodbye.
+    const patience = setTimeout(() => {
+      owner.connection.stream.destroy();
+    }, 300);
     await owner.end().catch(() => undefined);
+    clearTimeout(patience);
   }
 }
 

@@ -12,6 +12,8 @@ export interface Caller {
   readonly headers: Request['headers'];
   /** A signal for when the caller no longer waits for the answer. */
   gone(): AbortSignal;
+  /** Whether the caller has hung up. */
+  hasGone(): boolean;
 }
 
 const REQUEST_ID = /^[\w.:+/=-]{1,128}$/;
@@ -57,6 +59,7 @@ export const FromCaller = createParamDecorator((_: unknown, context: ExecutionCo
       return request[ARRIVAL]?.arrivedAt ?? arrivedAt;
     },
     headers: request.headers,
+    hasGone: () => response.closed || request.socket.destroyed || request.socket.readableEnded,
     gone: () => {
       const gone = new AbortController();
       response.once('close', () => {

@@ -106,7 +106,7 @@ export class LoraService {
       key: headers.key,
       fingerprint: fingerprintOf(command, headers),
       origin: caller.origin,
-      confirmed: await this.confirm(command, deadline, headers.key),
+      confirmed: await this.confirm(command, deadline, headers.key, caller),
       deadline,
       decide: (fleet, stored, meanwhile, logId) => {
         // That there is no such fleet is the better answer.
@@ -131,9 +131,16 @@ export class LoraService {
   }
 
   /** Under which state a command arrives; nothing can come between a kill, or the making of a fleet, and the log. */
-  private async confirm(command: LoraCommand, deadline: number, key: string): Promise<Confirmed | null> {
+  private async confirm(
+    command: LoraCommand,
+    deadline: number,
+    key: string,
+    caller: Caller,
+  ): Promise<Confirmed | null> {
     if (command.type === 'DisableLora' || command.type === 'InitializeFleet') return null;
     await within(deadline, this.store.readIndex.confirm(), neverSent(key));
+    // Who has hung up sent this long ago, to a replica that stood still perhaps: what was killed since stays killed.
+    if (caller.hasGone()) throw new LogUnavailable('The caller has gone. Nothing was changed.', 'none', key);
     const { memory } = this.store;
     return { generation: memory.get(command.fleet)?.generation ?? 0, epoch: memory.epoch };
   }

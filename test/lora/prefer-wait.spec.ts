@@ -12,6 +12,7 @@ function caller(prefer: string | undefined, gone: () => AbortSignal): Caller {
     arrivedAt: 0,
     headers: prefer === undefined ? {} : { prefer },
     gone,
+    hasGone: () => false,
   };
 }
 

@@ -9,7 +9,7 @@ export interface HeadLock {
    */
   waiters(count: number, lane?: 'lane' | 'spare lane'): Promise<void>;
   /** Once is enough, twice does no harm. */
-  release(): Promise<void>;
+  readonly release: () => Promise<void>;
 }
 
 /** Commands give up 1.5 s after they began to wait: release it before. */
