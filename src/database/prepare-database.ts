@@ -29,7 +29,7 @@ export async function prepareDatabase(
   const owner = new pg.Client({
     connectionString: ownerUrl,
     connectionTimeoutMillis: 5000,
-    query_timeout: 5000,
+    query_timeout: 2500,
   });
   // A database that dies during the start fails the query under way; it must not end the process.
   owner.on('error', () => undefined);

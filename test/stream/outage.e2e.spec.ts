@@ -294,7 +294,7 @@ describe('a replica that is cut off from the database', () => {
     await holder.query('select pg_advisory_unlock(4170)');
     gate.open();
     const ready = eventually(() => isReady(replica)).then(() => 'ready');
-    expect(await Promise.race([ready, pause(15_000, 'late', { ref: false })])).toBe('ready');
+    expect(await Promise.race([ready, pause(10_000, 'late', { ref: false })])).toBe('ready');
   });
 });
 
