@@ -57,7 +57,7 @@ describe('the embedded PostgreSQL', () => {
     ]);
     await first.leave();
     await first.leave();
-    expect(await isRunning(first.pid)).toBe(false);
+    await until(async () => !(await isRunning(first.pid)));
 
     const second = await enter(dataDir);
     expect(second.pid).not.toBe(first.pid);
@@ -102,7 +102,7 @@ describe('the embedded PostgreSQL', () => {
     await keep(two.url);
     expect(await isRunning(one.serverPid)).toBe(true);
     await two.leave();
-    expect(await isRunning(one.serverPid)).toBe(false);
+    await until(async () => !(await isRunning(one.serverPid)));
   });
 
   it('does not notice a Ctrl-C in the process group of the service that started it', async () => {
@@ -130,7 +130,7 @@ describe('the embedded PostgreSQL', () => {
       return members.length === 1;
     });
     await next.leave();
-    expect(await isRunning(next.pid)).toBe(false);
+    await until(async () => !(await isRunning(next.pid)));
   });
 
   it('recovers when the service and the database were killed', async () => {
@@ -165,7 +165,7 @@ describe('the embedded PostgreSQL', () => {
     await here.leave();
     expect(await count(there.url)).toBe(1);
     await there.leave();
-    expect(await isRunning(here.pid)).toBe(false);
+    await until(async () => !(await isRunning(here.pid)));
   });
 
   it('lets services that start at the same moment on an empty folder share one cluster', async () => {
@@ -174,7 +174,7 @@ describe('the embedded PostgreSQL', () => {
     expect(new Set(members.map(({ serverPid }) => serverPid)).size).toBe(1);
     expect(members.flatMap(({ said }) => said).filter((line) => line.startsWith('Creating'))).toHaveLength(1);
     await Promise.all(members.map((member) => member.leave()));
-    expect(await isRunning(members[0]?.serverPid ?? 0)).toBe(false);
+    await until(async () => !(await isRunning(members[0]?.serverPid ?? 0)));
   });
 
   it('is not kept from starting by what a crash left, nor by a program that got an old pid', async () => {
@@ -221,7 +221,7 @@ describe('the embedded PostgreSQL', () => {
     const pointer = await readFile(join(dataDir, 'postgres-lives-in.txt'), 'utf8');
     expect(pointer).toMatch(/^\/var\/lib\/lora-control-plane\/data-[0-9a-f]{12}\n/);
     await two.leave();
-    expect(await isRunning(two.serverPid)).toBe(false);
+    await until(async () => !(await isRunning(two.serverPid)));
   });
 
   asRootAndNobody('serves an ordinary user with a package it cannot write, and root after it', async () => {
@@ -246,6 +246,6 @@ describe('the embedded PostgreSQL', () => {
     const again = await startMember(dataDir, nobody, root);
     expect(await count(again.url)).toBe(1);
     await again.leave();
-    expect(await isRunning(again.serverPid)).toBe(false);
+    await until(async () => !(await isRunning(again.serverPid)));
   });
 });
