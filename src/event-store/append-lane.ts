@@ -219,12 +219,12 @@ export class AppendLane {
       this.memory.logId,
       known,
     ]);
-    flight.sent = false;
     if (answer.since) this.contendedUntil = performance.now() + CONTENDED_MS;
     const outcomes = answer.results
       ? verdicts(batch, decided, answer.results, this.memory)
       : batch.map((): Verdict => 'conflict');
     if (answer.since && this.memory.absorb(known, answer.since) === 'reload') await this.readIndex.confirm();
+    flight.sent = false;
     return outcomes;
   }
 
