@@ -22,6 +22,7 @@ import { typeParsers } from './pg-time.js';
         types: typeParsers,
         Client: PoolClient,
         keepAlive: true,
+        keepAliveInitialDelayMillis: 5000,
         statement_timeout: 5000,
         // The server's own time-out does not come back through a network that swallows everything.
         query_timeout: 6000,

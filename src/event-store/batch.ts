@@ -5,31 +5,9 @@ import { LogUnavailable, Refusal } from '../lora/domain/errors.js';
 import { type EventBody, type LoraEvent, SCHEMA_VERSION } from '../lora/domain/events.js';
 import { evolve, type FleetState, STATE_VERSION } from '../lora/domain/state.js';
 import type { StoredState } from '../lora/domain/view.js';
-import { canonicalJson, leafHash } from './event-format.js';
-import type { LogMemory, LogSince } from './log-memory.js';
-import type { Appended, Outcome, Submission } from './submission.js';
-
-/** What `append_batch` answers; without `results` nothing was done, because the log is another one. */
-export interface BatchAnswer {
-  readonly results?: readonly EntryResult[];
-  readonly since: LogSince | null;
-}
-
-type EntryResult =
-  | {
-      readonly status: 'appended';
-      readonly first: number;
-      readonly last: number;
-      readonly recorded_at: string[];
-    }
-  | {
-      readonly status: 'duplicate' | 'key_reused';
-      readonly first: number;
-      readonly last: number;
-      /** Of the event at `first`. */
-      readonly id: string;
-    }
-  | { readonly status: 'confirmed' | 'conflict' | 'retry' };
+import { canonicalJson } from './event-format.js';
+import type { LogMemory } from './log-memory.js';
+import type { Submission } from './submission.js';
 
 /** A submission with what must stay the same however often it is sent. */
 export interface Entry {
@@ -39,7 +17,7 @@ export interface Entry {
 }
 
 /** A submission decided on what the memory and the entries before it in the batch say. */
-interface Decided {
+export interface Decided {
   readonly expect: Readonly<Record<string, number>>;
   readonly events: readonly Prepared[];
   /** Instead of events: why not. Counts once the log has confirmed the generation that it rests on. */
@@ -48,7 +26,7 @@ interface Decided {
   readonly killedBy?: { readonly at: KillInBatch; readonly refusal: (recordedAt: string) => Refusal };
 }
 
-interface Prepared {
+export interface Prepared {
   readonly event: EventBody;
   readonly body: string;
   readonly before: FleetState | null;
@@ -70,9 +48,6 @@ interface Overlay {
   /** Fleets whose current version an entry changes. */
   readonly versionChanged: Set<string>;
 }
-
-/** What a batch's entry came to: an end, or another try. */
-export type Verdict = Outcome | Error | 'conflict' | 'retry';
 
 /** Decides every entry in order, each on what those before it do. Pure but for the ids that it gives. */
 export function decideBatch(entries: readonly Entry[], memory: LogMemory): Decided[] {
@@ -199,76 +174,4 @@ export function toParameter(entries: readonly Entry[], decided: readonly Decided
       events: decided[index]?.events.map(({ body, state }) => ({ body, state })),
     })),
   );
-}
-
-/** What became of each entry. The memory takes what was appended. */
-export function verdicts(
-  entries: readonly Entry[],
-  decided: readonly Decided[],
-  results: readonly EntryResult[],
-  memory: LogMemory,
-): Verdict[] {
-  const logId = memory.logId ?? '';
-  return entries.map((entry, index) => {
-    const result = results[index];
-    const decision = decided[index];
-    if (!result || !decision) throw new Error('append_batch answered for other entries than were sent.');
-    switch (result.status) {
-      case 'appended': {
-        const appended = decision.events.map((prepared, nth) =>
-          take(prepared, result.first + nth, result.recorded_at[nth] ?? '', memory),
-        );
-        return { type: 'appended', logId, first: result.first, last: result.last, appended };
-      }
-      case 'duplicate': {
-        const { first, last, id } = result;
-        const ours = [...entry.ids.values()].includes(id);
-        return ours
-          ? { type: 'appended', logId, first, last, appended: undefined }
-          : { type: 'replayed', logId, first, last };
-      }
-      case 'key_reused':
-        return new Refusal(
-          'idempotency-key-reused',
-          `The Idempotency-Key ${entry.submission.key} belongs to another command, at position ${result.first}.`,
-          memory.get(entry.submission.fleet)?.state ?? null,
-        );
-      case 'confirmed':
-        return confirmed(entry, decision, results, memory);
-      default:
-        return result.status;
-    }
-  });
-}
-
-function confirmed(
-  { submission }: Entry,
-  { refusal, killedBy }: Decided,
-  results: readonly EntryResult[],
-  memory: LogMemory,
-): Verdict {
-  const killing = killedBy && results[killedBy.at.entry];
-  if (killedBy && killing?.status === 'appended')
-    return killedBy.refusal(killing.recorded_at[killedBy.at.nth] ?? '');
-  if (refusal) return refusal;
-  const snapshot = memory.get(submission.fleet);
-  if (snapshot === null) {
-    // A kill of all fleets that met none has killed nothing, and must not look like it.
-    return new LogUnavailable('The log has no fleet yet. Nothing was changed.', 'none', submission.key);
-  }
-  return { type: 'unchanged', logId: memory.logId ?? '', snapshot };
-}
-
-function take(
-  { event, body, before, state }: Prepared,
-  position: number,
-  recordedAt: string,
-  memory: LogMemory,
-): Appended {
-  const leaf = leafHash(position, recordedAt, body).toString('hex');
-  return {
-    event,
-    before,
-    after: memory.takeOwn({ ...event, position, recorded_at: recordedAt, leaf, state }),
-  };
 }

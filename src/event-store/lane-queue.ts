@@ -29,9 +29,9 @@ export class LaneQueue {
     return this.waiting.some(isKill);
   }
 
-  /** Puts commands to their places, whether they are new or have been tried; those that have their answer are dropped. */
+  /** Puts those to their places that have no answer and do not wait yet, whether they are new or have been tried. */
   add(some: readonly Pending[]): void {
-    const open = some.filter(({ settled }) => !settled);
+    const open = some.filter((pending) => !pending.settled && !this.waiting.includes(pending));
     this.waiting = [...this.waiting, ...open].sort((one, other) => one.arrival - other.arrival);
   }
 

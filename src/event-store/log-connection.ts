@@ -105,6 +105,8 @@ export class LogConnection {
       statement_timeout: this.settings.statementTimeoutMs,
       idle_in_transaction_session_timeout: 250,
       keepAlive: true,
+      // A peer that is gone without a word is noticed before the kernel's two hours.
+      keepAliveInitialDelayMillis: 5000,
     });
     // While it opens, a cut must reach it too.
     this.client = client;

@@ -8,8 +8,8 @@ import {
   remember,
   REMEMBERED,
 } from '../lora/domain/histories.js';
-import type { FleetState } from '../lora/domain/state.js';
 import type { StoredState } from '../lora/domain/view.js';
+import type { LogRow, LogSince, LogSnapshot } from './log-answers.js';
 
 /** A fleet as this replica knows it; replaced, never changed. */
 export interface FleetSnapshot extends StoredState {
@@ -21,34 +21,6 @@ export interface FleetSnapshot extends StoredState {
   readonly lastKill: (Kill & { readonly generation: number }) | null;
   /** Undefined until a reader has asked for them. */
   readonly histories: Histories | undefined;
-}
-
-/** What `log_since` answers. */
-export interface LogSince {
-  readonly log_id: string;
-  readonly position: number;
-  /** Of the event at the position asked; null when there is none. */
-  readonly leaf: string | null;
-  readonly rows: readonly LogRow[];
-}
-
-export interface LogRow extends Omit<LoggedEvent, 'recordedAt'> {
-  readonly recorded_at: string;
-  readonly leaf: string;
-  readonly state: FleetState;
-}
-
-/** What `log_snapshot` answers. */
-export interface LogSnapshot {
-  readonly log_id: string;
-  readonly position: number;
-  readonly leaf: string | null;
-  readonly states: readonly {
-    readonly fleet: string;
-    readonly generation: number;
-    readonly recorded_at: string;
-    readonly state: FleetState;
-  }[];
 }
 
 /** Events of a fleet whose histories nobody has asked for yet, so that a later answer can be brought up to date. */

@@ -1,7 +1,8 @@
 import { LogUnavailable } from '../lora/domain/errors.js';
 import { readIndexReads, readIndexSeconds } from './log-metrics.js';
 import type { LogConnection } from './log-connection.js';
-import type { LogMemory, LogSince, LogSnapshot } from './log-memory.js';
+import type { LogSince, LogSnapshot } from './log-answers.js';
+import type { LogMemory } from './log-memory.js';
 
 /** A question to the log that has not been answered for so long never will be. */
 const ANSWER_TIMEOUT_MS = 1000;

@@ -5,6 +5,7 @@ import { Module } from '@nestjs/common';
 import { EventStoreModule } from '../event-store/event-store.module.js';
 import { StreamModule } from '../stream/stream.module.js';
 import { AdaptersController } from './adapters.controller.js';
+import { CommandAnswers } from './command-answers.js';
 import { FirstStart } from './first-start.js';
 import { FleetsController } from './fleets.controller.js';
 import { LoraController } from './lora.controller.js';
@@ -14,6 +15,6 @@ import { StatusService } from './status.service.js';
 @Module({
   imports: [EventStoreModule, StreamModule],
   controllers: [LoraController, AdaptersController, FleetsController],
-  providers: [LoraService, StatusService, FirstStart],
+  providers: [LoraService, CommandAnswers, StatusService, FirstStart],
 })
 export class LoraModule {}

@@ -10,8 +10,9 @@ const WAIT_MAX_SECONDS = 60;
 export function preferredWait(caller: Caller): Wait | undefined {
   const { prefer } = caller.headers;
   const text = Array.isArray(prefer) ? prefer.join(',') : (prefer ?? '');
-  // What follows a semicolon is a parameter of another preference.
-  const preferences = text.split(',').map((preference) => preference.split(';')[0] ?? '');
+  // What follows a semicolon is a parameter of another preference; in quotes, a comma is a comma.
+  const preferences =
+    text.match(/(?:"(?:\\.|[^"\\])*"|[^,])+/g)?.map((each) => each.split(';')[0] ?? '') ?? [];
   const asked = preferences
     .map((each) => /^\s*wait\s*=\s*("?)(\d{1,9})\1\s*$/i.exec(each)?.[2])
     .find(Boolean);

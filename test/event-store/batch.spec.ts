@@ -1,14 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { Logger } from '@nestjs/common';
 
-import {
-  type BatchAnswer,
-  decideBatch,
-  type Entry,
-  toParameter,
-  type Verdict,
-  verdicts,
-} from '../../src/event-store/batch.js';
+import { decideBatch, type Entry, toParameter } from '../../src/event-store/batch.js';
+import type { BatchAnswer } from '../../src/event-store/log-answers.js';
+import { type Verdict, verdicts } from '../../src/event-store/verdicts.js';
 import { canonicalJson, leafHash } from '../../src/event-store/event-format.js';
 import { LogMemory } from '../../src/event-store/log-memory.js';
 import { LogUnavailable, Refusal } from '../../src/lora/domain/errors.js';

@@ -32,6 +32,7 @@ describe('Prefer: wait', () => {
     ['wait=5, respond-async', 5],
     ['return=minimal; wait=9, wait=5', 5],
     ['wait=5; foo="bar"', 5],
+    ['lenient="a, wait=9, b", wait=5', 5],
     // The first of several counts.
     ['wait=5, wait=9', 5],
     ['handling=lenient,wait=7,,', 7],

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 
 import { eventually, type Json, type Reply } from './http.js';
+import { reset } from './reset.js';
 
 /** One connection on which a test sends what no client library would: half a body, chunks, odd targets. */
 export class RawConnection {
@@ -80,7 +81,7 @@ export class RawConnection {
 
   /** Breaks off: the other side gets a reset. */
   breakOff(): void {
-    this.socket.resetAndDestroy();
+    reset(this.socket);
   }
 
   close(): void {

@@ -1,6 +1,8 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 
+import { reset } from './reset.js';
+
 import { MessageFilter, startupParameter } from './agreement-wire.js';
 
 /**
@@ -94,12 +96,6 @@ class Passage {
     if (this.weather === 'hold') this.held.push({ to, bytes });
     else if (!to.destroyed) to.write(bytes);
   }
-}
-
-/** Node 20 never ends when a socket that is just shutting down is reset: it waits for it for ever at its own exit. */
-function reset(socket: Socket): void {
-  if (socket.writable && !socket.connecting) socket.resetAndDestroy();
-  else socket.destroy();
 }
 
 /** A loopback TCP proxy in front of PostgreSQL that can do what networks do. */

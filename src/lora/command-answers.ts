@@ -1,0 +1,142 @@
+import { Injectable } from '@nestjs/common';
+
+import type { Accepted } from '../event-store/answer-reader.js';
+import { EventStore } from '../event-store/event-store.js';
+import type { FleetSnapshot } from '../event-store/log-memory.js';
+import type { Appended, Outcome } from '../event-store/submission.js';
+import { Answer, jsonHeaders } from '../http/answer.js';
+import { within } from './deadline.js';
+import { LogUnavailable } from './domain/errors.js';
+import type { Histories } from './domain/histories.js';
+import { noticeOf } from './domain/notice.js';
+import { type StoredState, tagOf, viewOf } from './domain/view.js';
+import { stateText } from './state-text.js';
+import { StatusService } from './status.service.js';
+
+/** A command that the log has taken, on its way to an answer. */
+export interface Taken {
+  readonly outcome: Outcome;
+  readonly key: string;
+  readonly deadline: number;
+  readonly notices: readonly string[];
+}
+
+type Accepting = Exclude<Outcome, { type: 'unchanged' }>;
+
+/** Tells a caller what became of a command that the log has taken. */
+@Injectable()
+export class CommandAnswers {
+  constructor(
+    private readonly store: EventStore,
+    private readonly status: StatusService,
+  ) {}
+
+  /** The answer to a command of one fleet: its state with its histories. */
+  async one(
+    { outcome, key, deadline, notices }: Taken,
+    more: (accepted: Accepted) => Readonly<Record<string, unknown>> = () => ({}),
+  ): Promise<Answer<string>> {
+    if (outcome.type === 'unchanged') {
+      const { logId, snapshot } = outcome;
+      const histories = await within(deadline, this.store.historiesOf(snapshot), answerLost(key));
+      const notice = `Fleet ${snapshot.fleet} exists already; nothing was changed.`;
+      const text = stateText(logId, snapshot, histories, { notice });
+      return new Answer(text, { ...jsonHeaders, ETag: `"${tagOf(logId, snapshot.generation)}"` });
+    }
+    const compose = async (): Promise<Answer<string>> => {
+      const [accepted] = await this.accepted(outcome);
+      if (accepted === undefined) throw new Error(`The log has nothing at position ${outcome.first}.`);
+      const { notice, supersededBy } = await this.said(accepted, outcome, notices);
+      const histories = await this.histories(accepted);
+      const members = { ...more(accepted), ...(notice === undefined ? {} : { notice }) };
+      return new Answer(stateText(outcome.logId, accepted.after, histories, members), {
+        ...jsonHeaders,
+        ETag: `"${tagOf(outcome.logId, accepted.after.generation)}"`,
+        ...replayHeaders(outcome, supersededBy),
+      });
+    };
+    return within(deadline, compose(), answerLost(key));
+  }
+
+  /** The answer to a command of all fleets. The states come without their histories: with many fleets they would make the answer megabytes long. */
+  async all({ outcome, key, deadline, notices }: Taken): Promise<Answer<unknown>> {
+    if (outcome.type === 'unchanged') return new Answer({ fleets: [] });
+    const compose = async (): Promise<Answer<unknown>> => {
+      const fleets: unknown[] = [];
+      let newest: number | undefined;
+      for (const accepted of await this.accepted(outcome)) {
+        const { notice, supersededBy } = await this.said(accepted, outcome, notices);
+        if (supersededBy !== undefined) newest = Math.max(newest ?? 0, supersededBy);
+        fleets.push({
+          ...viewOf(outcome.logId, accepted.after),
+          ...(notice === undefined ? {} : { notice }),
+        });
+      }
+      return new Answer({ fleets }, replayHeaders(outcome, newest));
+    };
+    return within(deadline, compose(), answerLost(key));
+  }
+
+  /** What was accepted: as this replica has just seen it, or else from the log. */
+  private async accepted(outcome: Accepting): Promise<readonly Accepted[]> {
+    const seen = outcome.type === 'appended' ? outcome.appended?.map(withHindsight) : undefined;
+    if (seen?.every((each) => each !== undefined)) return seen;
+    return this.store.answers.accepted(outcome.first, outcome.last);
+  }
+
+  private async said(
+    { before, event, after, hindsight }: Accepted,
+    outcome: Accepting,
+    notices: readonly string[],
+  ): Promise<{ notice: string | undefined; supersededBy: number | undefined }> {
+    const sentences = [noticeOf(before, event, after.state, hindsight), ...notices];
+    let supersededBy: number | undefined;
+    if (outcome.type === 'replayed') {
+      const now = await this.status.confirmed(after.fleet);
+      if (now.generation > after.generation) {
+        supersededBy = now.generation;
+        sentences.push(movedOn(now));
+      }
+    }
+    const said = sentences.filter((sentence) => sentence !== undefined);
+    return { notice: said.length > 0 ? said.join(' ') : undefined, supersededBy };
+  }
+
+  private histories({ after }: Accepted): Promise<Histories> {
+    return 'histories' in after
+      ? this.store.historiesOf(after as FleetSnapshot)
+      : this.store.answers.histories(after.fleet, after.generation);
+  }
+}
+
+/** What the notice needs, where memory has it; undefined where only the log can tell. */
+function withHindsight({ event, before, after }: Appended): Accepted | undefined {
+  const again = event.type === 'LoraDisabled' && before !== null && !before.enabled;
+  const asksThePast =
+    event.adapter_version !== null && (event.type === 'LoraEnabled' || event.type === 'LoraRolledBack');
+  if (asksThePast || (again && after.disabledSince === undefined)) return undefined;
+  const disabledSince = again ? (after.disabledSince ?? null) : null;
+  return { event, before, after, hindsight: { now: after.recordedAt, disabledSince, wasEverActive: true } };
+}
+
+/** A replayed kill must not look like a fresh one. */
+function movedOn({ generation, state }: StoredState): string {
+  return (
+    `This is the first answer again; the fleet has moved on to generation ${generation} since, ` +
+    `and LoRA is ${state.enabled ? 'ENABLED' : 'DISABLED'} now.`
+  );
+}
+
+function replayHeaders(outcome: Outcome, superseded: number | undefined): Record<string, string> {
+  return {
+    ...(outcome.type === 'replayed' ? { 'Idempotency-Replayed': 'true' } : {}),
+    ...(superseded === undefined ? {} : { 'Lora-Superseded-By': String(superseded) }),
+  };
+}
+
+const answerLost = (key: string) => () =>
+  new LogUnavailable(
+    'The log did not tell in time what became of the command. Send it again with the same Idempotency-Key.',
+    'unknown',
+    key,
+  );
