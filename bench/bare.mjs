@@ -7,7 +7,8 @@ import { NestFactory } from '@nestjs/core';
 
 import { JsonBody, LenientJsonBody, StrictQuery } from '../dist/src/http/params.js';
 import { FromKillTarget } from '../dist/src/lora/kill-target.js';
-import { DeployBody, DisableBody, FleetQuery } from '../dist/src/lora/lora.dto.js';
+import { FleetQuery } from '../dist/src/http/validation.js';
+import { DeployBody, DisableBody } from '../dist/src/lora/lora.dto.js';
 
 let text = '{}';
 
