@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 import canonicalizeModule from 'canonicalize';
 
@@ -14,10 +14,8 @@ export function canonicalJson(value: EventBody | Readonly<Record<string, unknown
   return text;
 }
 
-export function sha256(...parts: readonly (Buffer | string)[]): Buffer {
-  const hash = createHash('sha256');
-  for (const part of parts) hash.update(part);
-  return hash.digest();
+export function sha256(data: Buffer | string): Buffer {
+  return hash('sha256', data, 'buffer');
 }
 
 /**
@@ -27,10 +25,11 @@ export function sha256(...parts: readonly (Buffer | string)[]): Buffer {
  * @param recordedAt RFC 3339 UTC with six digits
  */
 export function leafHash(position: number, recordedAt: string, body: string): Buffer {
-  const numbers = Buffer.alloc(17);
-  numbers.writeBigUInt64BE(BigInt(position), 1);
-  numbers.writeBigInt64BE(microseconds(recordedAt), 9);
-  return sha256(numbers, sha256(body));
+  const leaf = Buffer.alloc(49);
+  leaf.writeBigUInt64BE(BigInt(position), 1);
+  leaf.writeBigInt64BE(microseconds(recordedAt), 9);
+  sha256(body).copy(leaf, 17);
+  return sha256(leaf);
 }
 
 /** @throws Error when it is not of the form 2026-11-24T02:14:07.000001Z */

@@ -53,11 +53,11 @@ export class Flight {
     const decided = this.decide();
     const { batch } = this;
     const known = memory.position;
-    const answer = await session.query<BatchAnswer>('select append_batch($1, $2, $3) as answer', [
-      toParameter(batch, decided),
-      memory.logId,
-      known,
-    ]);
+    const entries = pg.escapeLiteral(toParameter(batch, decided));
+    const logId = pg.escapeLiteral(memory.logId ?? '');
+    // With the values in it, it is one message, and a good deal faster than parse, bind and execute.
+    const [row] = await session.run(`select append_batch(${entries}, ${logId}, ${known}) as answer`);
+    const { answer } = row?.rows[0] as { answer: BatchAnswer };
     this.behind = answer.since !== null;
     const outcomes = answer.results
       ? verdicts(batch, decided, answer.results, memory)
