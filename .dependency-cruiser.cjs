@@ -21,9 +21,10 @@ module.exports = {
     only('database', 'config'),
     only('http', 'config', 'lora/domain'),
     only('event-store', 'config', 'database', 'lora/domain'),
-    only('lora', 'config', 'event-store', 'http', 'stream'),
+    only('lora', 'config', 'event-store', 'http', 'stream', 'engines'),
     only('stream', 'config', 'event-store', 'database', 'lora/domain', 'http'),
-    only('metrics', 'config', 'event-store', 'database', 'lora/domain', 'http', 'stream'),
+    only('metrics', 'config', 'event-store', 'database', 'lora/domain', 'http', 'stream', 'engines'),
+    only('engines', 'config', 'event-store', 'database', 'lora/domain', 'http'),
     only('history', 'event-store', 'database', 'lora/domain', 'http'),
     only('health', 'config', 'event-store', 'database', 'lora/domain', 'http'),
     {

@@ -3,6 +3,7 @@ import { type DynamicModule, Module } from '@nestjs/common';
 import { ConfigModule } from './config/config.module.js';
 import type { Settings } from './config/settings.js';
 import { DatabaseModule } from './database/database.module.js';
+import { EnginesModule } from './engines/engines.module.js';
 import { HealthModule } from './health/health.module.js';
 import { HistoryModule } from './history/history.module.js';
 import { LoraModule } from './lora/lora.module.js';
@@ -20,6 +21,7 @@ export class AppModule {
         DatabaseModule,
         LoraModule,
         StreamModule,
+        EnginesModule,
         HistoryModule,
         HealthModule,
         MetricsModule,

@@ -10,6 +10,7 @@ import type { Settings } from './config/settings.js';
 import { VERSION } from './config/version.js';
 import { Database } from './database/database.js';
 import { reasonOf, UnfitDatabaseError } from './database/prepare-database.js';
+import { ConvergenceService } from './engines/convergence.service.js';
 import { EventStore } from './event-store/event-store.js';
 import { AnswerAdapter } from './http/answer.js';
 import { noteArrival } from './http/caller.js';
@@ -78,6 +79,7 @@ export async function closeApp(app: NestExpressApplication): Promise<void> {
   const server = app.getHttpServer();
   const drained = new Promise((resolve) => server.close(resolve));
   app.get(StreamHub).end();
+  app.get(ConvergenceService).end();
   const idle = setInterval(() => {
     server.closeIdleConnections();
   }, 20);

@@ -15,6 +15,8 @@ export interface Settings {
   readonly logFormat: 'text' | 'json';
   /** Streams and waiting reads that one replica serves at a time. */
   readonly streamsMax: number;
+  /** An engine that has not been heard of for so long is lost. */
+  readonly engineTtlSeconds: number;
 }
 
 /** The environment variables behind {@link Settings}: what README, compose file and tests may name. */
@@ -28,6 +30,7 @@ export const SETTING_NAMES = [
   'ACTIVE_LORA_ADAPTER',
   'LOG_FORMAT',
   'STREAMS_MAX',
+  'ENGINE_TTL_SECONDS',
 ] as const;
 
 export const SETTINGS = Symbol('SETTINGS');
@@ -90,6 +93,7 @@ export function readSettings(env: Readonly<Partial<Record<string, string>>>): Se
     ),
     logFormat: read('LOG_FORMAT', oneOf('text', 'json'), 'text or json') ?? 'text',
     streamsMax: read('STREAMS_MAX', positive, 'a number from 1 to 1000000') ?? 10_000,
+    engineTtlSeconds: read('ENGINE_TTL_SECONDS', positive, 'a number of seconds from 1 to 1000000') ?? 15,
   };
   if (settings.databaseOwnerUrl !== undefined && settings.databaseUrl === undefined) {
     problems.push('DATABASE_OWNER_URL needs DATABASE_URL beside it.');

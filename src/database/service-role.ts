@@ -3,8 +3,20 @@ import { createHash, createHmac } from 'node:crypto';
 import pg from 'pg';
 
 /** What the service's role may do in the database, and no more: read, and call the functions that append. */
-const READABLE = ['migrations', 'log_head', 'events', 'fleet_states', 'command_keys', 'log_adoptions'];
-const CALLABLE = ['lock_head(bigint)', 'append_batch(jsonb, uuid, bigint)'];
+const READABLE = [
+  ...['migrations', 'log_head', 'events', 'fleet_states', 'command_keys', 'log_adoptions'],
+  ...[
+    'engine_registrations',
+    'engine_presence',
+    'engine_presence_epoch',
+    'kill_rolls',
+    'kill_acknowledgements',
+  ],
+];
+const CALLABLE = [
+  ...['lock_head(bigint)', 'append_batch(jsonb, uuid, bigint)'],
+  ...['report_engines(jsonb)', 'remove_engine(text, text)', 'engine_presence_since()'],
+];
 
 const OURS = 'Service role of the LoRA control plane: may read the log and append to it, never change it.';
 

@@ -69,6 +69,9 @@ export class FleetQuery {
   fleet: string = DEFAULT_FLEET;
 }
 
+/** For routes that take no parameter in the query. */
+export class NoQuery {}
+
 /** How many entries a page has. */
 export function PageSize(): PropertyDecorator {
   return applyDecorators(

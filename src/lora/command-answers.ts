@@ -10,6 +10,7 @@ import { LogUnavailable } from './domain/errors.js';
 import type { Histories } from './domain/histories.js';
 import { noticeOf } from './domain/notice.js';
 import { type StoredState, tagOf, viewOf } from './domain/view.js';
+import type { FleetAnswerBody, FleetsAnswerBody } from './lora.dto.js';
 import { stateText } from './state-text.js';
 import { StatusService } from './status.service.js';
 
@@ -59,10 +60,10 @@ export class CommandAnswers {
   }
 
   /** The answer to a command of all fleets. The states come without their histories: with many fleets they would make the answer megabytes long. */
-  async all({ outcome, key, deadline, notices }: Taken): Promise<Answer<unknown>> {
+  async all({ outcome, key, deadline, notices }: Taken): Promise<Answer<FleetsAnswerBody>> {
     if (outcome.type === 'unchanged') return new Answer({ fleets: [] });
-    const compose = async (): Promise<Answer<unknown>> => {
-      const fleets: unknown[] = [];
+    const compose = async (): Promise<Answer<FleetsAnswerBody>> => {
+      const fleets: FleetAnswerBody[] = [];
       let newest: number | undefined;
       for (const accepted of await this.accepted(outcome)) {
         const { notice, supersededBy } = await this.said(accepted, outcome, notices);

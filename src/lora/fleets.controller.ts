@@ -11,15 +11,9 @@ import {
 
 import { type Caller, FromCaller } from '../http/caller.js';
 import { JsonBody, StrictPath, StrictQuery } from '../http/params.js';
+import { NoQuery } from '../http/validation.js';
 import { FLEET_PATTERN } from './domain/names.js';
-import {
-  CommandAnswerBody,
-  FleetPageBody,
-  FleetPath,
-  FleetsQuery,
-  InitializeFleetBody,
-  NoQuery,
-} from './lora.dto.js';
+import { CommandAnswerBody, FleetPageBody, FleetPath, FleetsQuery, InitializeFleetBody } from './lora.dto.js';
 import { ApiCommandHeaders, ApiProblems } from '../http/openapi.js';
 import { initializeCommand } from './lora.requests.js';
 import { LoraService } from './lora.service.js';

@@ -1,6 +1,7 @@
 import { ApiHideProperty, ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { Allow, IsBoolean, IsIn } from 'class-validator';
 
+import { ConvergenceBody } from '../engines/convergence.dto.js';
 import {
   AdapterVersion,
   FleetName,
@@ -40,9 +41,6 @@ export class VersionPath {
   @AdapterVersion()
   version!: string;
 }
-
-/** For routes that take no parameter in the query. */
-export class NoQuery {}
 
 export class FleetsQuery {
   @PageSize()
@@ -161,6 +159,13 @@ export class StatusBody extends FleetStateBody {
 
 export class CommandAnswerBody extends StatusBody {
   @ApiPropertyOptional({ type: String, description: 'What could surprise the reader.' }) notice?: string;
+  @ApiPropertyOptional({
+    type: ConvergenceBody,
+    nullable: true,
+    description:
+      'With `Prefer: wait=N`: how far the command has come on the engines. Null when it cannot be read.',
+  })
+  convergence?: ConvergenceBody | null;
 }
 
 export class DeployAnswerBody extends CommandAnswerBody {
@@ -172,6 +177,8 @@ export class DeployAnswerBody extends CommandAnswerBody {
 
 export class FleetAnswerBody extends FleetStateBody {
   @ApiPropertyOptional({ type: String }) notice?: string;
+  @ApiPropertyOptional({ type: ConvergenceBody, nullable: true, description: 'With `Prefer: wait=N`.' })
+  convergence?: ConvergenceBody | null;
 }
 
 export class FleetsAnswerBody {

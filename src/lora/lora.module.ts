@@ -2,9 +2,11 @@
 // Must never decide outside domain/, and never write SQL.
 import { Module } from '@nestjs/common';
 
+import { EnginesModule } from '../engines/engines.module.js';
 import { EventStoreModule } from '../event-store/event-store.module.js';
 import { StreamModule } from '../stream/stream.module.js';
 import { AdaptersController } from './adapters.controller.js';
+import { Arrival } from './arrival.js';
 import { CommandAnswers } from './command-answers.js';
 import { FirstStart } from './first-start.js';
 import { FleetsController } from './fleets.controller.js';
@@ -13,8 +15,8 @@ import { LoraService } from './lora.service.js';
 import { StatusService } from './status.service.js';
 
 @Module({
-  imports: [EventStoreModule, StreamModule],
+  imports: [EventStoreModule, StreamModule, EnginesModule],
   controllers: [LoraController, AdaptersController, FleetsController],
-  providers: [LoraService, CommandAnswers, StatusService, FirstStart],
+  providers: [LoraService, CommandAnswers, Arrival, StatusService, FirstStart],
 })
 export class LoraModule {}

@@ -9,6 +9,7 @@ import { Answer } from '../http/answer.js';
 import type { Caller } from '../http/caller.js';
 import type { Lenient } from '../http/params.js';
 import { Problem } from '../http/problem.js';
+import { Arrival } from './arrival.js';
 import { CommandAnswers, type Taken } from './command-answers.js';
 import { type CommandHeaders, readCommandHeaders } from './command-headers.js';
 import { countFailure, countOutcome } from './command-metrics.js';
@@ -20,6 +21,7 @@ import { type StoredState, tagMatches, tagOf } from './domain/view.js';
 import { type KillTarget, refuseOtherFleet } from './kill-target.js';
 import type { DisableBody } from './lora.dto.js';
 import { disableCommand } from './lora.requests.js';
+import { preferredWait } from './prefer-wait.js';
 
 /** The answer to a command is due this long after its arrival, whatever the database does. */
 const DEADLINE_MS = 1800;
@@ -30,6 +32,7 @@ export class LoraService {
   constructor(
     private readonly store: EventStore,
     private readonly answers: CommandAnswers,
+    private readonly arrival: Arrival,
   ) {}
 
   /**
@@ -38,7 +41,7 @@ export class LoraService {
    * @throws Refusal, LogUnavailable, or Problem 400 for a header
    */
   handle(command: LoraCommand, caller: Caller, ignored: readonly string[] = []): Promise<Answer<string>> {
-    return this.carryOut(command, caller, ignored, (taken) => this.answers.one(taken));
+    return this.one(command, caller, ignored);
   }
 
   /** A deploy, whose answer has some words more, for the clients of the service that this one replaces. */
@@ -51,14 +54,14 @@ export class LoraService {
       from_version: event.from_version,
       message,
     });
-    return this.carryOut(command, caller, [], (taken) => this.answers.one(taken, words));
+    return this.one(command, caller, [], words);
   }
 
   /**
    * Kills a fleet, or every fleet there is in one atomic commit.
    * @throws Problem 400 only when the fleet is not unmistakable
    */
-  disable(target: KillTarget, body: Lenient<DisableBody>, caller: Caller): Promise<Answer<unknown>> {
+  async disable(target: KillTarget, body: Lenient<DisableBody>, caller: Caller): Promise<Answer<unknown>> {
     refuseOtherFleet(target, body.value.fleet === undefined ? body.unread?.fleet : body.value.fleet);
     const everywhere = target.fleet === '*';
     if (everywhere && caller.headers['if-match'] !== undefined) {
@@ -66,9 +69,10 @@ export class LoraService {
     }
     const ignored = [...target.ignored, ...body.ignored];
     const command = disableCommand(target.fleet, body.value);
-    return this.carryOut<unknown>(command, caller, ignored, (taken) =>
-      everywhere ? this.answers.all(taken) : this.answers.one(taken),
-    );
+    if (!everywhere) return this.handle(command, caller, ignored);
+    const answered = await this.carryOut(command, caller, ignored, (taken) => this.answers.all(taken));
+    const wait = preferredWait(caller);
+    return wait === undefined ? answered : this.arrival.all(answered, wait);
   }
 
   /** Makes a fleet; 200 and unchanged when it exists already. */
@@ -77,6 +81,21 @@ export class LoraService {
       const { body, headers } = await this.answers.one(taken);
       return new Answer(body, headers, taken.outcome.type === 'unchanged' ? 200 : 201);
     });
+  }
+
+  private async one(
+    command: LoraCommand,
+    caller: Caller,
+    ignored: readonly string[],
+    words?: (accepted: Accepted) => Readonly<Record<string, unknown>>,
+  ): Promise<Answer<string>> {
+    let generation = 0;
+    const answered = await this.carryOut(command, caller, ignored, (taken) => {
+      if (taken.outcome.type !== 'unchanged') generation = taken.outcome.last;
+      return this.answers.one(taken, words);
+    });
+    const wait = preferredWait(caller);
+    return wait === undefined ? answered : this.arrival.one(answered, command.fleet, generation, wait);
   }
 
   private async carryOut<T>(

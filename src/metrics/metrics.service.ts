@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { collectDefaultMetrics, Gauge, register, Registry } from 'prom-client';
 
 import { SETTINGS, type Settings } from '../config/settings.js';
+import { EnginesStore } from '../engines/engines.store.js';
 import { EventStore } from '../event-store/event-store.js';
 import { differencesFromFlags } from '../lora/domain/flags.js';
 import { DEFAULT_FLEET } from '../lora/domain/names.js';
@@ -16,6 +17,7 @@ export class MetricsService {
     @Inject(SETTINGS) private readonly settings: Settings,
     private readonly store: EventStore,
     private readonly hub: StreamHub,
+    private readonly engines: EnginesStore,
   ) {
     collectDefaultMetrics({ register: this.asked });
     const { memory, feed, readIndex } = this.store;
@@ -61,6 +63,23 @@ export class MetricsService {
         return Number(stored !== null && differencesFromFlags(this.settings, stored.state).length > 0);
       },
     );
+    this.enginesByState();
+  }
+
+  /** Absent while the database cannot be asked: a scrape must not fail for it. */
+  private enginesByState(): void {
+    const { engines } = this;
+    new Gauge({
+      name: 'lora_engines',
+      help: 'Engines that stand registered, by what they report; lost: not heard of for ENGINE_TTL_SECONDS.',
+      labelNames: ['fleet', 'state'],
+      registers: [this.asked],
+      async collect() {
+        this.reset();
+        const counts = await engines.counts().catch(() => []);
+        for (const { fleet, state, engines } of counts) this.set({ fleet, state }, engines);
+      },
+    });
   }
 
   /** All metrics as Prometheus text. */

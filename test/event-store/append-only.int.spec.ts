@@ -19,6 +19,8 @@ beforeAll(async () => {
   await service.connect();
   await appendBatch(through(owner), [entry({ a: 0 }), entry({ a: 0 })]);
   await adoptLog(owner);
+  await owner.query(`select report_engines('[{"engine":"e","fleet":"a","report":{"state":"pending"}}]')`);
+  await owner.query("select remove_engine('e', 'anonymous')");
 });
 afterAll(async () => {
   await owner.end();
@@ -26,8 +28,26 @@ afterAll(async () => {
   await database.drop();
 });
 
+/** Tables whose rows are never changed. */
+const EVIDENCE = [
+  'command_keys',
+  'engine_registrations',
+  'events',
+  'kill_acknowledgements',
+  'kill_rolls',
+  'log_adoptions',
+];
+
 const everything = async (): Promise<unknown> => {
-  const tables = ['log_head', 'events', 'fleet_states', 'command_keys', 'log_adoptions', 'migrations'];
+  const tables = [
+    'log_head',
+    'events',
+    'fleet_states',
+    'command_keys',
+    'log_adoptions',
+    'migrations',
+    'engine_registrations',
+  ];
   return Promise.all(
     tables.map(async (table) => database.query(`select to_jsonb(t) as row from ${table} t order by 1`)),
   );
@@ -57,6 +77,16 @@ const changes = [
   'update log_adoptions set position = position',
   'delete from log_adoptions',
   'truncate log_adoptions',
+  'update kill_acknowledgements set generation = generation',
+  'delete from kill_acknowledgements',
+  'truncate kill_acknowledgements',
+  'update kill_rolls set engines = engines',
+  'delete from kill_rolls',
+  'truncate kill_rolls',
+  "update engine_registrations set engine = 'another'",
+  'update engine_registrations set removed_at = null, removed_by = null',
+  'delete from engine_registrations',
+  'truncate engine_registrations',
   'delete from log_head',
   'truncate log_head',
   'update log_head set position = position - 1',
@@ -128,12 +158,12 @@ describe('the role of the service', () => {
        group by relname order by relname`,
     );
     expect(rows).toEqual(
-      ['command_keys', 'events', 'fleet_states', 'log_adoptions', 'log_head', 'migrations'].map(
-        (relname) => ({
+      [...EVIDENCE, 'engine_presence', 'engine_presence_epoch', 'fleet_states', 'log_head', 'migrations']
+        .sort()
+        .map((relname) => ({
           relname,
           may: 'SELECT',
-        }),
-      ),
+        })),
     );
   });
 
@@ -235,7 +265,11 @@ it('every trigger that protects the log fires for everybody, always', async () =
     ),
   ).toEqual([
     { table: 'command_keys', trigger: 'command_keys_are_kept', enabled: 'A' },
+    { table: 'engine_registrations', trigger: 'engine_registrations_are_kept', enabled: 'A' },
+    { table: 'engine_registrations', trigger: 'engine_registrations_only_end', enabled: 'A' },
     { table: 'events', trigger: 'events_are_kept', enabled: 'A' },
+    { table: 'kill_acknowledgements', trigger: 'kill_acknowledgements_are_kept', enabled: 'A' },
+    { table: 'kill_rolls', trigger: 'kill_rolls_are_kept', enabled: 'A' },
     { table: 'log_adoptions', trigger: 'log_adoptions_are_kept', enabled: 'A' },
     { table: 'log_head', trigger: 'log_head_goes_forward', enabled: 'A' },
     { table: 'log_head', trigger: 'log_head_is_kept', enabled: 'A' },

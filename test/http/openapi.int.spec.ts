@@ -54,6 +54,11 @@ it('names every route, and no other', () => {
       'put /fleets/{fleet}',
       'get /fleets',
       'get /lora/history',
+      'get /lora/convergence',
+      'get /engines',
+      'get /engines/{id}',
+      'put /engines/{id}',
+      'delete /engines/{id}',
       'get /health/live',
       'get /health/ready',
       'get /health',
@@ -69,6 +74,7 @@ it('declares every parameter of a path', () => {
   }
   expect(declared).toStrictEqual({
     '/adapters/{version}/deploy': ['version'],
+    '/engines/{id}': ['id'],
     '/fleets/{fleet}': ['fleet'],
   });
 });

@@ -1,0 +1,109 @@
+import { Inject, Injectable } from '@nestjs/common';
+
+import { SETTINGS, type Settings } from '../config/settings.js';
+import { Database } from '../database/database.js';
+import { LogUnavailable } from '../lora/domain/errors.js';
+import type { Standings } from './convergence.js';
+import type { EngineBody } from './engines.dto.js';
+
+/** Which engines a question is about. */
+export interface EngineFilter {
+  readonly fleet: string | null;
+  readonly id: string | null;
+  /** Ids after this one. */
+  readonly after: string;
+  readonly limit: number;
+}
+
+/** The SQL of the engines' tables. Every call that fails for the database's sake throws LogUnavailable. */
+@Injectable()
+export class EnginesStore {
+  constructor(
+    @Inject(SETTINGS) private readonly settings: Settings,
+    private readonly database: Database,
+  ) {}
+
+  /** Engines that stand registered, by id. */
+  list({ fleet, id, after, limit }: EngineFilter): Promise<EngineBody[]> {
+    return this.rows(ENGINES, [fleet, id, after, limit, this.settings.engineTtlSeconds]);
+  }
+
+  /** How many engines of each fleet are in each state. */
+  counts(): Promise<{ fleet: string; state: string; engines: number }[]> {
+    return this.rows(COUNTS, [this.settings.engineTtlSeconds]);
+  }
+
+  /**
+   * How the engines of a fleet stand to one of its generations; undefined when it has no such generation.
+   * @param counted those registered at the generation's commit, or those of today
+   */
+  async standings(
+    fleet: string,
+    generation: number,
+    counted: 'at-commit' | 'today',
+  ): Promise<Standings | undefined> {
+    const parameters = [fleet, generation, counted === 'at-commit', this.settings.engineTtlSeconds];
+    const [row] = await this.rows<Standings>(STANDINGS, parameters);
+    return row;
+  }
+
+  /** Ends the registration of an engine. @returns its fleet, null when it had none */
+  async remove(id: string, actor: string): Promise<string | null> {
+    const [row] = await this.rows<{ fleet: string | null }>('select remove_engine($1, $2) as fleet', [
+      id,
+      actor,
+    ]);
+    return row?.fleet ?? null;
+  }
+
+  private async rows<T>(sql: string, parameters: unknown[]): Promise<T[]> {
+    try {
+      return await this.database.dataSource.query<T[]>(sql, parameters);
+    } catch (error) {
+      throw new LogUnavailable('The engines cannot be read now.', undefined, undefined, { cause: error });
+    }
+  }
+}
+
+const ENGINES = `
+  select e.engine as id, e.fleet,
+    case when p.heard_at is null or p.heard_at < clock_timestamp() - make_interval(secs => $5) then 'lost'
+      else p.state end as state,
+    p.observed_generation, p.log_id, coalesce(p.report -> 'observed_adapters', '[]') as observed_adapters,
+    coalesce((p.report ->> 'local_kill')::boolean, false) as local_kill,
+    p.report -> 'capabilities' as capabilities, p.report ->> 'base_model' as base_model,
+    p.report ->> 'agent_version' as agent_version, p.report ->> 'last_error' as last_error,
+    rfc3339(e.registered_at) as registered_at, rfc3339(p.heard_at) as heard_at
+  from engine_registrations e left join engine_presence p on p.engine = e.engine
+  where e.removed_at is null and e.fleet = coalesce($1, e.fleet) and e.engine = coalesce($2, e.engine) and e.engine > $3
+  order by e.engine limit $4
+`;
+
+const COUNTS = `
+  select e.fleet, s.state, count(*)::int as engines
+  from engine_registrations e left join engine_presence p on p.engine = e.engine
+  cross join lateral (select case
+    when p.heard_at is null or p.heard_at < clock_timestamp() - make_interval(secs => $1) then 'lost' else p.state end as state) s
+  where e.removed_at is null group by e.fleet, s.state
+`;
+
+const STANDINGS = `
+  select h.log_id, e.type = 'LoraDisabled' as is_kill, c.current,
+    engine_presence_since() > clock_timestamp() - make_interval(secs => $4) as young,
+    coalesce((
+      select jsonb_agg(jsonb_build_object('engine', r.engine, 'state', p.state,
+        'lost', p.heard_at < clock_timestamp() - make_interval(secs => $4),
+        'acknowledged_at', rfc3339(case
+          when c.current > e.position then a.acknowledged_at
+          when p.matches and p.log_id = h.log_id and p.observed_generation = e.position then p.matches_since end)
+        ) order by r.engine)
+      from engine_registrations r
+      left join engine_presence p on p.engine = r.engine
+      left join kill_acknowledgements a on a.log_id = h.log_id and a.generation = e.position and a.engine = r.engine
+      where r.fleet = e.fleet and case when $3 then r.registered_at <= e.recorded_at
+        and (r.removed_at is null or r.removed_at > e.recorded_at) else r.removed_at is null end
+    ), '[]') as engines
+  from events e cross join log_head h
+  cross join lateral (select max(generation) as current from fleet_states where fleet = e.fleet) c
+  where e.position = $2 and e.fleet = $1
+`;

@@ -1,0 +1,45 @@
+import { Injectable } from '@nestjs/common';
+
+import type { Convergence } from '../engines/convergence.js';
+import { ConvergenceService } from '../engines/convergence.service.js';
+import { Answer } from '../http/answer.js';
+import type { FleetsAnswerBody } from './lora.dto.js';
+import type { Wait } from './status.service.js';
+
+/** Lets callers who would wait for it (`Prefer: wait`) know how far their command has come on the engines. */
+@Injectable()
+export class Arrival {
+  constructor(private readonly convergence: ConvergenceService) {}
+
+  /** The answer to a command of one fleet, with its convergence: 202 where it has not arrived everywhere. */
+  async one(answer: Answer<string>, fleet: string, generation: number, wait: Wait): Promise<Answer<string>> {
+    const convergence = await this.of(fleet, generation, wait);
+    const text = `${answer.body.slice(0, -1)},"convergence":${JSON.stringify(convergence)}}`;
+    return new Answer(text, headersOf(answer, wait), statusOf([convergence]));
+  }
+
+  /** The answer to a command of all fleets, each with its convergence. */
+  async all(answer: Answer<FleetsAnswerBody>, wait: Wait): Promise<Answer<FleetsAnswerBody>> {
+    const fleets = await Promise.all(
+      answer.body.fleets.map(async (state) => ({
+        ...state,
+        convergence: await this.of(state.fleet, state.generation, wait),
+      })),
+    );
+    const found = fleets.map(({ convergence }) => convergence);
+    return new Answer({ fleets }, headersOf(answer, wait), statusOf(found));
+  }
+
+  private of(fleet: string, generation: number, { seconds, signal }: Wait): Promise<Convergence | null> {
+    return this.convergence.arrival(fleet, generation, seconds, signal);
+  }
+}
+
+const headersOf = ({ headers }: Answer<unknown>, { seconds }: Wait) => ({
+  ...headers,
+  'Preference-Applied': `wait=${seconds}`,
+});
+
+function statusOf(found: readonly (Convergence | null)[]): number {
+  return found.every((each) => each?.converged === true) ? 200 : 202;
+}
