@@ -15,6 +15,7 @@ const DEFAULTS = {
   activeLoraAdapter: undefined,
   logFormat: 'text',
   streamsMax: 10_000,
+  engineTtlSeconds: 15,
 };
 
 /** One line for each bad setting. */
@@ -52,6 +53,7 @@ describe('readSettings', () => {
         ACTIVE_LORA_ADAPTER: 'v1.2',
         LOG_FORMAT: 'json',
         STREAMS_MAX: '7',
+        ENGINE_TTL_SECONDS: '30',
         SOMETHING_ELSE: 'is not ours',
       }),
     ).toStrictEqual({
@@ -64,6 +66,7 @@ describe('readSettings', () => {
       activeLoraAdapter: 'v1.2',
       logFormat: 'json',
       streamsMax: 7,
+      engineTtlSeconds: 30,
     });
     expect(readSettings({ LORA_ENABLED: ' true ', PORT: ' 65535 ' })).toMatchObject({
       loraEnabled: true,

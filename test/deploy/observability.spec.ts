@@ -45,9 +45,9 @@ const expressions: readonly (readonly [string, string])[] = [
 const namesIn = (text: string): string[] => [...new Set(text.match(/\blora_[a-z_]+\b/g) ?? [])];
 
 /** What PromQL knows of itself, as far as it is used. */
-const WORDS = ['by', 'for', 'min', 'max', 'sum', 'rate', 'increase', 'histogram_quantile'];
+const WORDS = ['and', 'by', 'on', 'for', 'min', 'max', 'sum', 'rate', 'increase', 'histogram_quantile'];
 /** `instance` is added by Prometheus, the others by the service. */
-const LABELS = ['instance', 'fleet', 'type', 'outcome', 'le'];
+const LABELS = ['instance', 'fleet', 'type', 'outcome', 'state', 'le'];
 
 let metrics: Metrics;
 let close: () => Promise<void>;
