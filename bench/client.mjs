@@ -9,6 +9,7 @@ export class KeepAlive {
   #socket;
   #waiting;
   #received;
+  #ended;
 
   static async open(port) {
     const connection = new KeepAlive();
@@ -24,6 +25,7 @@ export class KeepAlive {
   /** @param bytes a whole request @returns status, head and body of the answer */
   ask(bytes) {
     return new Promise((resolve, reject) => {
+      if (this.#ended) return reject(this.#ended);
       this.#waiting = { resolve, reject };
       this.#socket.write(bytes);
     });
@@ -51,6 +53,7 @@ export class KeepAlive {
   }
 
   #fail(error) {
+    this.#ended ??= error;
     this.#waiting?.reject(error);
     this.#waiting = undefined;
   }

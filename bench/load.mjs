@@ -1,14 +1,16 @@
 // The process that sends the load and measures it, apart from all that is measured. Takes one job at a time over IPC.
 import { Buffer } from 'node:buffer';
 import { performance } from 'node:perf_hooks';
+import { setTimeout as pause } from 'node:timers/promises';
 
 import pg from 'pg';
 
 import { faultOf } from './expect.mjs';
 import { KeepAlive, requestBytes } from './client.mjs';
+import { engineJobs } from './engines.mjs';
 import { percentile } from './measure.mjs';
 
-const jobs = { http, insert, spread };
+const jobs = { http, insert, spread, writes, ...engineJobs };
 
 /** Closed-loop clients, spread evenly over the ports, for a time or a number of requests each. */
 async function http({ ports, clients, requests, durationMs = Infinity, count = Infinity, expect }) {
@@ -98,6 +100,37 @@ async function spread({ from, to, fleet, read, count }) {
   writer.close();
   reader.close();
   return { ...summary(seen), acknowledged: summary(acknowledged), faults: faults.slice(0, 3) };
+}
+
+/**
+ * Writes while the database comes and goes: each is answered with its state, or with an honest 503. Bounded in time;
+ * a client waits a little between two.
+ */
+async function writes({ port, clients, requests, durationMs }) {
+  const sent = requests.map(requestBytes);
+  const connections = await Promise.all(Array.from({ length: clients }, () => KeepAlive.open(port)));
+  const figures = { longest: 0, done: 0, none: 0, unknown: 0, generations: [], faults: [] };
+  const begin = performance.now();
+  await Promise.all(
+    connections.map(async (connection, nth) => {
+      for (let turn = nth; performance.now() - begin < durationMs; turn++) {
+        const started = performance.now();
+        const { status, head, body } = await connection.ask(sent[turn % sent.length]);
+        figures.longest = Math.max(figures.longest, performance.now() - started);
+        const answer = JSON.parse(body.toString());
+        const refused =
+          status === 503 && answer.code === 'log-unavailable' && /\r\nretry-after: \d/i.test(head);
+        if (status === 200 && answer.generation > 0) {
+          figures.done++;
+          figures.generations.push(answer.generation);
+        } else if (refused && ['none', 'unknown'].includes(answer.outcome)) figures[answer.outcome]++;
+        else figures.faults.push(`${status} ${body}`);
+        await pause(10);
+      }
+    }),
+  );
+  for (const connection of connections) connection.close();
+  return figures;
 }
 
 function summary(times) {

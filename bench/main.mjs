@@ -5,10 +5,11 @@ import { parseArgs } from 'node:util';
 import { commands, kill } from './commands.mjs';
 import { growth } from './growth.mjs';
 import { table } from './measure.mjs';
+import { news } from './news.mjs';
 import { spread, status } from './reads.mjs';
 import { Stage } from './stage.mjs';
 
-const PARTS = { kill, commands, status, spread, growth };
+const PARTS = { kill, commands, status, spread, news, growth };
 const LONGEST_MS = 10 * 60_000;
 
 const { values: options } = parseArgs({

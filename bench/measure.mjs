@@ -1,3 +1,8 @@
+/** Milliseconds on a clock that all processes of the machine share. */
+export function now() {
+  return Number(process.hrtime.bigint()) / 1e6;
+}
+
 export function percentile(sorted, percent) {
   if (sorted.length === 0) throw new Error('Nothing was measured.');
   return sorted[Math.min(sorted.length - 1, Math.floor((sorted.length * percent) / 100))];
@@ -26,7 +31,7 @@ export async function inTurn(rounds, runs) {
  * A row of the table: medians over the rounds, and the median of the rounds' ratios.
  * @param bar `{ most }` or `{ least }` for the ratio; absent where there is none
  */
-export function compare({ row, unit, pick, subject, floor, bar }) {
+export function compare({ row, unit, pick, subject, floor, bar, note }) {
   const measured = subject.map(pick);
   const ground = floor.map(pick);
   const ratios = measured.map((value, round) => value / ground[round]);
@@ -42,9 +47,15 @@ export function compare({ row, unit, pick, subject, floor, bar }) {
     ratio,
     bar,
     met,
+    note,
     client_cpu: client,
     rounds: { measured, floor: ground, ratios },
   };
+}
+
+/** A row with a bar for the measured value itself. @param bar `{ most }`, in the unit of the row */
+export function absolute({ bar, ...row }) {
+  return { ...row, bar: { ...bar, absolute: true }, met: row.measured <= bar.most };
 }
 
 /** @throws Error when one of the rounds met a wrong answer */
@@ -65,8 +76,10 @@ export function table(rows) {
     shown(measured, unit),
     shown(floor, unit),
     ratio === undefined ? '' : ratio.toFixed(2),
-    !bar ? '' : bar.most === undefined ? `>= ${bar.least}` : `<= ${bar.most}`,
-    note ?? (met === undefined ? '' : met ? 'met' : 'MISSED'),
+    bar
+      ? `${bar.most === undefined ? '>=' : '<='} ${bar.most ?? bar.least} ${bar.absolute ? unit : 'x'}`
+      : '',
+    [met === undefined ? '' : met ? 'met' : 'MISSED', note].filter(Boolean).join('; '),
     client === undefined ? '' : `${Math.round(client * 100)} %`,
   ]);
   lines.unshift(['row', 'measured', 'floor', 'ratio', 'bar', '', 'client CPU']);

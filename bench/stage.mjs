@@ -12,19 +12,21 @@ import pg from 'pg';
 import { joinEmbeddedServer } from '../dist/src/database/embedded-server.js';
 import { prepareDatabase } from '../dist/src/database/prepare-database.js';
 import { call } from './client.mjs';
+import { OwnPostgres } from './own-postgres.mjs';
 
 const file = (path) => new URL(path, import.meta.url).pathname;
 const quiet = { log: () => undefined, warn: () => undefined };
 const PROCESSES_MAX = 12;
 const ENDING_MS = 5_000;
 
-/** What the benchmark starts, and ends: a PostgreSQL of its own, replicas, floors, one load generator. */
+/** What the benchmark starts, and ends: PostgreSQL servers of its own, replicas, floors, one load generator. */
 export class Stage {
   #folder;
   #server;
   #loadProcess;
   #loading = false;
   #children = new Set();
+  #servers = [];
 
   /** @param profileTo a folder into which every replica writes a CPU profile when it ends */
   constructor(profileTo) {
@@ -66,13 +68,24 @@ export class Stage {
     }
   }
 
-  /** @returns port, how to stop it, and the time from its start to its first 200 of /health/ready */
-  async replica(database) {
+  /** One more PostgreSQL, for what must not disturb the others; it is ended with the stage. */
+  async postgres() {
+    const server = await OwnPostgres.create(join(this.#folder, `own-${this.#servers.length}`));
+    this.#servers.push(server);
+    return server;
+  }
+
+  /** @returns port, pid, how to stop it, and the time from its start to its first 200 of /health/ready */
+  replica(database) {
+    return this.replicaOn(this.urlOf(database));
+  }
+
+  async replicaOn(url) {
     const started = performance.now();
     const profiling = this.profileTo === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${this.profileTo}`];
     const child = this.#keep(
       spawn(process.execPath, [...profiling, file('../dist/src/main.js')], {
-        env: { PATH: process.env.PATH, PORT: '0', DATABASE_URL: this.urlOf(database) },
+        env: { PATH: process.env.PATH, PORT: '0', DATABASE_URL: url },
         stdio: ['ignore', 'pipe', 'pipe'],
       }),
     );
@@ -89,7 +102,7 @@ export class Stage {
     });
     const port = await within(30_000, listening, 'A replica did not start');
     while ((await call(port, { path: '/health/ready', any: true })).status !== 200) await pause(5);
-    return { port, readyMs: performance.now() - started, stop: () => end(child) };
+    return { port, pid: child.pid, readyMs: performance.now() - started, stop: () => end(child) };
   }
 
   /** A bare service that answers every request with what it was told last. */
@@ -120,6 +133,7 @@ export class Stage {
 
   async close() {
     await Promise.all([...this.#children].map(end));
+    await Promise.all(this.#servers.map((server) => server.end()));
     await this.#server?.leave();
     if (this.#folder) await rm(this.#folder, { recursive: true, force: true });
   }

@@ -39,9 +39,13 @@ export async function createApp(settings: Settings, logger: LoggerService): Prom
   return app;
 }
 
+/** Engines of a replica that has gone come all at once: who finds this queue full tries again after seconds. */
+const BACKLOG = 4096;
+
 /** Listens at once: while the log cannot be reached the service is live, not ready. @returns its address */
 export async function listen(app: NestExpressApplication, { port, host }: Settings): Promise<string> {
-  await app.listen(port, host);
+  // Nest hands it to Node's server as it is; its types do not know this form.
+  await app.listen({ port, host, backlog: BACKLOG } as unknown as number);
   return (await app.getUrl()).replace('[::1]', 'localhost');
 }
 

@@ -1,4 +1,3 @@
-import { LogUnavailable } from '../lora/domain/errors.js';
 import { type Airspace, Flight } from './flight.js';
 import { isStatementError, LogConnection } from './log-connection.js';
 import { LaneQueue, type Pending } from './lane-queue.js';
@@ -6,6 +5,7 @@ import { appendBatchSize, appendConflicts, appendSeconds } from './log-metrics.j
 import type { LogMemory } from './log-memory.js';
 import type { ReadIndex } from './read-index.js';
 import type { Outcome, Submission } from './submission.js';
+import { refusedByLog, tooLate } from './unavailable.js';
 import type { Verdict } from './verdicts.js';
 
 /** A batch under way for longer than this may be hanging: a kill does not wait for it. */
@@ -43,6 +43,10 @@ export class AppendLane {
     this.connections = ['lane', 'spare lane'].map(
       (name) => new LogConnection(connectionString, { name, statementTimeoutMs: STATEMENT_TIMEOUT_MS }),
     );
+  }
+
+  get isAppending(): boolean {
+    return this.flights.size > 0;
   }
 
   warm(): void {
@@ -227,23 +231,4 @@ function hasTimeToTry({ submission: { deadline } }: Pending): boolean {
 /** The kills that a hanging flight still holds up. */
 function heldUp({ batch }: Flight): Pending[] {
   return batch.filter((each) => each.submission.isKill && !each.settled && hasTimeToTry(each));
-}
-
-function tooLate(key: string, mayHaveHappened: boolean): LogUnavailable {
-  const what = mayHaveHappened
-    ? 'Whether the command took effect is unknown: send it again with the same Idempotency-Key.'
-    : 'Nothing was changed. Send the command again.';
-  return new LogUnavailable(
-    `The log did not answer in time. ${what}`,
-    mayHaveHappened ? 'unknown' : 'none',
-    key,
-  );
-}
-
-function refusedByLog({ submission: { key }, uncertain }: Pending, cause: Error): LogUnavailable {
-  const what = uncertain
-    ? 'Whether an earlier try took effect is unknown: send the command again with the same Idempotency-Key.'
-    : 'Nothing was changed.';
-  const outcome = uncertain ? 'unknown' : 'none';
-  return new LogUnavailable(`The log cannot take the command now. ${what}`, outcome, key, { cause });
 }

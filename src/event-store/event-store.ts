@@ -36,7 +36,13 @@ export class EventStore implements BeforeApplicationShutdown {
     this.lane.renew();
     this.answering.cut();
   });
-  readonly feed = new LogFeed(this.connectionString, this.memory, this.readIndex, this.asking);
+  readonly feed = new LogFeed(
+    this.connectionString,
+    this.memory,
+    this.readIndex,
+    this.asking,
+    () => this.lane.isAppending,
+  );
   private readonly lane = new AppendLane(this.connectionString, this.memory, this.readIndex);
 
   private opened = false;

@@ -41,6 +41,7 @@ export class LogFeed {
     private readonly readIndex: ReadIndex,
     /** Another connection than the feed's own, to probe it from. */
     private readonly others: LogConnection,
+    private readonly isAppending: () => boolean,
   ) {
     this.listener = new LogConnection(
       connectionString,
@@ -81,8 +82,12 @@ export class LogFeed {
     await this.running;
   }
 
-  /** Mostly it is this replica's own append, whose answer is about to arrive and tells the same. */
+  /** While this replica appends it is mostly its own event, and the answer that is about to arrive tells the same. */
   private hear(position: number): void {
+    if (!this.isAppending()) {
+      this.hint();
+      return;
+    }
     setTimeout(() => {
       if (!(position <= this.memory.position)) this.hint();
     }, OWN_ANSWER_MS).unref();

@@ -17,14 +17,24 @@ const FRESH_MS = 2_000;
 /** Without a confirmation for so long this replica must not look healthy: its engines shall go to another. */
 const STALE_MS = 3_000;
 const STALE_CHECK_MS = 250;
+/**
+ * How many streams are told, and how many begin, in one turn of the loop, some 5 ms: a kill that comes among
+ * thousands of them waits for no more.
+ */
+const TOLD_AT_ONCE = 256;
+const BEGUN_AT_ONCE = 64;
 
 /** Those who want to hear of one fleet. */
 interface Audience {
   readonly clients: Set<StreamClient>;
   /** Waiting reads, with the tag of the state that they have. */
   readonly waiters: Map<() => void, string>;
-  /** The newest state that is still to be written. */
+  /** The newest state, as long as somebody is still to be told. */
   news: FleetSnapshot | undefined;
+  /** Who is still to be told, those first who have been waiting longest. */
+  readonly untold: Set<StreamClient>;
+  /** The state for which `untold` was filled last. */
+  telling: FleetSnapshot | undefined;
 }
 
 /** Tells engines of every new state: by stream, and by ending a waiting read. */
@@ -33,6 +43,7 @@ export class StreamHub implements OnModuleInit {
   private readonly logger = new Logger('Stream');
   private readonly audiences = new Map<string, Audience>();
   private readonly timers: NodeJS.Timeout[] = [];
+  private readonly beginning: (() => void)[] = [];
   private ending = false;
   private stale = false;
   private count = 0;
@@ -77,10 +88,11 @@ export class StreamHub implements OnModuleInit {
       const tag = tagOf(logId, snapshot.generation);
       const client = new StreamClient(response, lastEventId);
       client.tell(tag, stateEvent(logId, snapshot));
-      const { clients } = this.audienceOf(fleet);
+      const { clients, untold } = this.audienceOf(fleet);
       clients.add(client);
       await client.ended;
       clients.delete(client);
+      untold.delete(client);
     });
     this.tidy(fleet);
   }
@@ -129,8 +141,10 @@ export class StreamHub implements OnModuleInit {
 
   private async confirmed(fleet: string): Promise<{ logId: string; snapshot: FleetSnapshot }> {
     await this.store.readIndex.confirm();
+    await this.turn();
     const { memory } = this.store;
-    if (memory.logId === undefined || memory.isEmpty || memory.wentBackwards || this.ending) {
+    // What became of this replica while it waited for its turn counts too: nobody would end its stream any more.
+    if (memory.logId === undefined || memory.isEmpty || this.isStale || this.ending) {
       throw new LogUnavailable('This replica cannot follow the log now: use another one.');
     }
     const snapshot = memory.get(fleet);
@@ -138,31 +152,65 @@ export class StreamHub implements OnModuleInit {
     return { logId: memory.logId, snapshot };
   }
 
+  /** Thousands that a confirmation has served together begin a few at a time. */
+  private turn(): Promise<void> {
+    return new Promise((begin) => {
+      if (this.beginning.push(begin) === 1) this.admitSoon();
+    });
+  }
+
+  private admitSoon(): void {
+    setImmediate(() => {
+      for (const begin of this.beginning.splice(0, BEGUN_AT_ONCE)) begin();
+      if (this.beginning.length > 0) this.admitSoon();
+    });
+  }
+
   private changed(snapshot: FleetSnapshot): void {
     const audience = this.audiences.get(snapshot.fleet);
     if (!audience) return;
     // One turn of the loop may bring many states: only the newest is written.
-    if (audience.news === undefined) {
-      setImmediate(() => {
-        this.tell(audience);
-      });
-    }
+    if (audience.news === undefined) this.tellSoon(audience);
     audience.news = snapshot;
   }
 
+  private tellSoon(audience: Audience): void {
+    setImmediate(() => {
+      this.tell(audience);
+    });
+  }
+
+  /** Tells some, and the rest in the next turns; what comes meanwhile is told instead, to those too who were told. */
   private tell(audience: Audience): void {
-    const { news, clients, waiters } = audience;
-    audience.news = undefined;
+    const { news, clients, waiters, untold } = audience;
     const { memory } = this.store;
-    if (news === undefined || memory.logId === undefined || memory.wentBackwards) return;
+    if (news === undefined || memory.logId === undefined || memory.wentBackwards) {
+      audience.news = audience.telling = undefined;
+      untold.clear();
+      return;
+    }
     const tag = tagOf(memory.logId, news.generation);
+    if (audience.telling !== news) {
+      audience.telling = news;
+      for (const client of clients) untold.add(client);
+      for (const [done, has] of waiters) if (has !== tag) done();
+    }
     const event = stateEvent(memory.logId, news);
-    for (const client of clients) client.tell(tag, event);
+    let left = TOLD_AT_ONCE;
+    for (const client of untold) {
+      if (left-- === 0) break;
+      untold.delete(client);
+      client.tell(tag, event);
+    }
+    if (untold.size > 0) {
+      this.tellSoon(audience);
+      return;
+    }
+    audience.news = audience.telling = undefined;
     // A kill that this replica has seen happen, not one that it has only read of.
     if (news.lastKill?.generation === news.generation && clients.size > 0) {
       killToStreamSeconds.observe(Math.max(0, Date.now() - Date.parse(news.recordedAt)) / 1000);
     }
-    for (const [done, has] of waiters) if (has !== tag) done();
   }
 
   private beat(): void {
@@ -196,7 +244,13 @@ export class StreamHub implements OnModuleInit {
   private audienceOf(fleet: string): Audience {
     const known = this.audiences.get(fleet);
     if (known) return known;
-    const audience: Audience = { clients: new Set(), waiters: new Map(), news: undefined };
+    const audience: Audience = {
+      clients: new Set(),
+      waiters: new Map(),
+      news: undefined,
+      untold: new Set(),
+      telling: undefined,
+    };
     this.audiences.set(fleet, audience);
     return audience;
   }

@@ -62,6 +62,23 @@ async function fill(to: { readonly writableNeedDrain: boolean }, write: () => vo
   });
 }
 
+describe('more streams than are told in one turn', () => {
+  it('all come to the last of many kills, and none ever goes back', async () => {
+    const service = await start();
+    const streams = await Promise.all(Array.from({ length: 600 }, () => listen(service)));
+    for (const stream of streams) await stream.first(1);
+    const kills = Promise.all(Array.from({ length: 20 }, () => service.api.post('/lora/disable')));
+    const late = await Promise.all(Array.from({ length: 100 }, () => listen(service)));
+    const generations = (await kills).map(({ body }) => Number(body.generation));
+    const last = Math.max(...generations);
+    for (const stream of [...streams, ...late]) {
+      await eventually(() => Number(stream.states.at(-1)?.data.generation) === last);
+      const seen = stream.states.map(({ data }) => Number(data.generation));
+      expect(seen).toEqual([...new Set(seen)].sort((one, other) => one - other));
+    }
+  });
+});
+
 describe('STREAMS_MAX', () => {
   const open = ({ app }: TestApp): number => app.get(StreamHub).open;
 

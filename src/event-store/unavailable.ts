@@ -1,0 +1,21 @@
+import { LogUnavailable } from '../lora/domain/errors.js';
+import type { Pending } from './lane-queue.js';
+
+export function tooLate(key: string, mayHaveHappened: boolean): LogUnavailable {
+  const what = mayHaveHappened
+    ? 'Whether the command took effect is unknown: send it again with the same Idempotency-Key.'
+    : 'Nothing was changed. Send the command again.';
+  return new LogUnavailable(
+    `The log did not answer in time. ${what}`,
+    mayHaveHappened ? 'unknown' : 'none',
+    key,
+  );
+}
+
+export function refusedByLog({ submission: { key }, uncertain }: Pending, cause: Error): LogUnavailable {
+  const what = uncertain
+    ? 'Whether an earlier try took effect is unknown: send the command again with the same Idempotency-Key.'
+    : 'Nothing was changed.';
+  const outcome = uncertain ? 'unknown' : 'none';
+  return new LogUnavailable(`The log cannot take the command now. ${what}`, outcome, key, { cause });
+}
