@@ -13,6 +13,7 @@ import { reasonOf, UnfitDatabaseError } from './database/prepare-database.js';
 import { ConvergenceService } from './engines/convergence.service.js';
 import { EventStore } from './event-store/event-store.js';
 import { AnswerAdapter } from './http/answer.js';
+import { answerClientErrors, noteBusy } from './http/client-error.js';
 import { noteArrival } from './http/caller.js';
 import { ProblemBody } from './http/openapi.js';
 import { ProblemFilter } from './http/problem.filter.js';
@@ -34,6 +35,8 @@ export async function createApp(settings: Settings, logger: LoggerService): Prom
   app.disable('x-powered-by');
   app.disable('etag');
   app.use(noteArrival);
+  app.use(noteBusy);
+  answerClientErrors(app.getHttpServer());
   app.useGlobalFilters(new ProblemFilter());
   describeApi(app);
   return app;

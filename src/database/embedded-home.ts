@@ -11,7 +11,7 @@ import {
   stat,
   writeFile,
 } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { codeOf, type ServerUser } from './embedded-processes.js';
 
@@ -33,12 +33,22 @@ const PRIVATE_FOLDERS = '/var/lib/lora-control-plane';
 
 const run = promisify(execFile);
 
+/** Step by step: Node's own recursive mkdir never ends where nothing can be made, below /proc for one. */
+async function makeFolders(folder: string): Promise<void> {
+  if (await exists(folder)) return;
+  const parent = dirname(resolve(folder));
+  if (parent !== resolve(folder)) await makeFolders(parent);
+  await mkdir(folder).catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  });
+}
+
 /**
  * Finds or makes the home of the server: inside `dataDir`, or in a folder of its own when the service is root and
  * the server's user cannot get into `dataDir`. `dataDir` then holds a file that names the folder.
  */
 export async function openHome(dataDir: string, say: (line: string) => void): Promise<EmbeddedHome> {
-  await mkdir(dataDir, { recursive: true });
+  await makeFolders(dataDir);
   const base = await realpath(dataDir);
   const inside = homeIn(join(base, 'postgres'));
   const elsewhere = await readPointer(join(base, POINTER));

@@ -4,6 +4,7 @@ import { Database } from '../database/database.js';
 import type { Histories } from '../lora/domain/histories.js';
 import { AnswerReader } from './answer-reader.js';
 import { AppendLane } from './append-lane.js';
+import type { LogSince } from './log-answers.js';
 import { LogConnection } from './log-connection.js';
 import { LogFeed } from './log-feed.js';
 import { type FleetSnapshot, LogMemory } from './log-memory.js';
@@ -46,6 +47,7 @@ export class EventStore implements BeforeApplicationShutdown {
   private readonly lane = new AppendLane(this.connectionString, this.memory, this.readIndex);
 
   private opened = false;
+  private probe: Promise<boolean> | undefined;
 
   constructor(private readonly database: Database) {}
 
@@ -75,14 +77,24 @@ export class EventStore implements BeforeApplicationShutdown {
   }
 
   /** Whether this replica could take a kill now: tries the head's lock, with a bound, and lets it go. */
-  async canAppend(): Promise<boolean> {
+  canAppend(): Promise<boolean> {
+    // Those who ask at the same time get the same answer: a session does one thing at a time.
+    this.probe ??= this.tryToLock().finally(() => (this.probe = undefined));
+    return this.probe;
+  }
+
+  private async tryToLock(): Promise<boolean> {
     if (this.memory.isEmpty || this.memory.wentBackwards) return false;
     const cut = setTimeout(() => {
       this.probing.cut();
     }, PROBE_MS + PROBE_GRACE_MS);
     try {
-      await this.probing.run(`begin; select lock_head(${this.memory.position}); rollback`);
-      return true;
+      const asked = this.memory.position;
+      const [, locked] = await this.probing.run(`begin; select lock_head(${asked}) as answer; rollback`);
+      const { answer } = locked?.rows[0] as { answer: LogSince };
+      // It may be the first to find that the log went backwards.
+      if (this.memory.absorb(asked, answer) === 'reload') await this.readIndex.confirm();
+      return !this.memory.wentBackwards;
     } catch {
       this.probing.cut();
       return false;

@@ -81,7 +81,7 @@ export function PageSize(): PropertyDecorator {
   );
 }
 
-const TIME = /^(?!0000)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-](0\d|1[0-5]):[0-5]\d)$/;
+const TIME = /^(?!0000)\d{4}-\d\d-\d\dT([01]\d|2[0-3]):\d\d:\d\d(\.\d{1,6})?(Z|[+-](0\d|1[0-5]):[0-5]\d)$/;
 
 /** An RFC 3339 time, up to microseconds; it stays a text, because a Date would cut them off. */
 export function OptionalTime(description: string): PropertyDecorator {
