@@ -64,6 +64,7 @@ create table kill_rolls (
   engines    text[] not null,
   primary key (log_id, generation)
 );
+create index kill_rolls_by_generation on kill_rolls (generation);
 
 create table kill_acknowledgements (
   log_id            uuid not null,
@@ -74,6 +75,7 @@ create table kill_acknowledgements (
   acknowledged_at   timestamptz not null default clock_timestamp(),
   primary key (log_id, generation, engine)
 );
+create index kill_acknowledgements_by_generation on kill_acknowledgements (generation);
 `;
 
 const COMMENTS = `

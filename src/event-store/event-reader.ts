@@ -37,6 +37,11 @@ export class EventReader {
     return { logId: log_id, final, stored };
   }
 
+  /** One event; null when the log has none at that position. */
+  one(position: number): Promise<EventEntity | null> {
+    return this.asking(() => this.events.findOneBy({ position }));
+  }
+
   /** A page of the log, newest first, of positions below `before`. */
   page(filter: EventFilter, before: number | undefined, limit: number): Promise<EventEntity[]> {
     const conditions: readonly [unknown, string][] = [

@@ -3,6 +3,7 @@
 import { Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 
+import { AuditReader } from './audit-reader.js';
 import { EventEntity } from './event.entity.js';
 import { EventReader } from './event-reader.js';
 import { EventStore } from './event-store.js';
@@ -10,7 +11,7 @@ import { FleetStateEntity } from './fleet-state.entity.js';
 
 @Module({
   imports: [TypeOrmModule.forFeature([EventEntity, FleetStateEntity])],
-  providers: [EventStore, EventReader],
-  exports: [EventStore, EventReader],
+  providers: [EventStore, EventReader, AuditReader],
+  exports: [EventStore, EventReader, AuditReader],
 })
 export class EventStoreModule {}

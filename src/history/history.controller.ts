@@ -1,9 +1,19 @@
-import { Controller, Get } from '@nestjs/common';
-import { ApiOkResponse, ApiOperation, ApiQuery, ApiTags } from '@nestjs/swagger';
+import { Controller, Get, Res } from '@nestjs/common';
+import { ApiOkResponse, ApiOperation, ApiParam, ApiQuery, ApiTags } from '@nestjs/swagger';
+import type { Response } from 'express';
 
 import { ApiProblems } from '../http/openapi.js';
-import { StrictQuery } from '../http/params.js';
-import { HistoryPageBody, HistoryQuery } from './history.dto.js';
+import { StrictPath, StrictQuery } from '../http/params.js';
+import { NoQuery } from '../http/validation.js';
+import {
+  ExportQuery,
+  HistoryEvent,
+  HistoryPageBody,
+  HistoryQuery,
+  PartQuery,
+  PositionPath,
+  SummaryBody,
+} from './history.dto.js';
 import { HistoryService } from './history.service.js';
 
 @ApiTags('history')
@@ -18,5 +28,42 @@ export class HistoryController {
   @ApiProblems(400, 503)
   page(@StrictQuery(HistoryQuery) query: HistoryQuery) {
     return this.history.page(query);
+  }
+
+  @Get('summary')
+  @ApiOperation({ summary: 'A part of the log, counted: events, time spent disabled, and every kill' })
+  @ApiQuery({ type: PartQuery })
+  @ApiOkResponse({ type: SummaryBody })
+  @ApiProblems(400, 503)
+  summary(@StrictQuery(PartQuery) query: PartQuery) {
+    return this.history.summary(query);
+  }
+
+  @Get('export')
+  @ApiOperation({
+    summary: 'A part of the log as a file',
+    description:
+      'NDJSON has every byte that a verification needs, and ends with a line of counts: a file without it has been ' +
+      'cut. CSV is safe to open in a spreadsheet.',
+  })
+  @ApiQuery({ type: ExportQuery })
+  @ApiOkResponse({
+    content: {
+      'application/x-ndjson': { schema: { type: 'string' } },
+      'text/csv': { schema: { type: 'string' } },
+    },
+  })
+  @ApiProblems(400, 503)
+  export(@StrictQuery(ExportQuery) query: ExportQuery, @Res() response: Response) {
+    return this.history.export(query, response);
+  }
+
+  @Get(':position')
+  @ApiOperation({ summary: 'One event' })
+  @ApiParam({ name: 'position', schema: { type: 'integer', minimum: 1 } })
+  @ApiOkResponse({ type: HistoryEvent })
+  @ApiProblems(400, 404, 503)
+  one(@StrictQuery(NoQuery) _query: NoQuery, @StrictPath(PositionPath) { position }: PositionPath) {
+    return this.history.one(Number(position));
   }
 }

@@ -3,6 +3,8 @@ import { IsIn, Matches } from 'class-validator';
 
 import { FleetName, Optional, OptionalText, OptionalTime, PageSize } from '../http/validation.js';
 import { EVENT_TYPES, type EventBody } from '../lora/domain/events.js';
+import { EXPORT_FORMATS, type ExportFormat } from './export.js';
+import type { KillSummary, Summary } from './summary.js';
 import { FLEET_PATTERN, REASON_MAX, REFERENCE_MAX } from '../lora/domain/names.js';
 
 export class HistoryQuery {
@@ -47,6 +49,36 @@ export class HistoryQuery {
   cursor?: string;
 }
 
+/** A part of the log. */
+export class PartQuery {
+  @Optional()
+  @FleetName()
+  @ApiPropertyOptional({
+    type: String,
+    pattern: FLEET_PATTERN.source,
+    description: 'All fleets when absent.',
+  })
+  fleet?: string;
+
+  @OptionalTime('Recorded at or after this time.')
+  since?: string;
+
+  @OptionalTime('Recorded before this time.')
+  until?: string;
+}
+
+export class ExportQuery extends PartQuery {
+  @Optional()
+  @IsIn(EXPORT_FORMATS, { message: `must be ${EXPORT_FORMATS.join(' or ')}` })
+  @ApiPropertyOptional({ enum: EXPORT_FORMATS, default: 'ndjson' })
+  format: ExportFormat = 'ndjson';
+}
+
+export class PositionPath {
+  @Matches(/^[1-9]\d{0,14}$/, { message: 'must be a position' })
+  position!: string;
+}
+
 const Version = (): PropertyDecorator => ApiProperty({ type: String, nullable: true });
 
 /** An event as it stands in the log; see docs/event-format.md. */
@@ -75,4 +107,39 @@ export class HistoryEvent {
 export class HistoryPageBody {
   @ApiProperty({ type: [HistoryEvent], description: 'Newest first.' }) events!: HistoryEvent[];
   @ApiProperty({ type: String, nullable: true }) next_cursor!: string | null;
+}
+
+class KillSummaryBody implements KillSummary {
+  @ApiProperty({ type: Number }) position!: number;
+  @ApiProperty({ type: String, format: 'date-time' }) recorded_at!: string;
+  @ApiProperty({ type: String }) fleet!: string;
+  @ApiProperty({ type: String }) actor!: string;
+  @ApiProperty({ type: String }) reason!: string;
+  @ApiProperty({ type: String, nullable: true }) reference!: string | null;
+  @ApiProperty({ type: String, format: 'date-time', nullable: true }) enabled_again_at!: string | null;
+  @ApiProperty({ type: Number, nullable: true, description: 'Until it was enabled again.' })
+  disabled_seconds!: number | null;
+  @ApiProperty({
+    type: Number,
+    nullable: true,
+    description:
+      'Until the last engine registered then had let go; null where one has not, or there was none.',
+  })
+  acknowledged_seconds!: number | null;
+}
+
+const counts = (description: string) =>
+  ApiProperty({ type: 'object', additionalProperties: { type: 'number' }, description });
+
+export class SummaryBody implements Summary {
+  @ApiProperty({ type: String, format: 'date-time', nullable: true }) since!: string | null;
+  @ApiProperty({ type: String, format: 'date-time', nullable: true }) until!: string | null;
+  @ApiProperty({ type: String, nullable: true }) fleet!: string | null;
+  @ApiProperty({ type: Number }) events!: number;
+  @counts('Events of each type.') by_type!: Record<string, number>;
+  @counts('Events of each fleet.') by_fleet!: Record<string, number>;
+  @counts('Events of each actor.') by_actor!: Record<string, number>;
+  @counts('Seconds that each fleet stood disabled.') disabled_seconds!: Record<string, number>;
+  @ApiProperty({ type: [KillSummaryBody], description: 'Every event that turned `enabled` off.' })
+  kills!: KillSummaryBody[];
 }

@@ -1,13 +1,69 @@
-import { Injectable } from '@nestjs/common';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 
+import { Injectable } from '@nestjs/common';
+import type { Response } from 'express';
+
+import { AuditReader, type LogPart } from '../event-store/audit-reader.js';
 import { bodyOf, type EventEntity } from '../event-store/event.entity.js';
 import { EventReader } from '../event-store/event-reader.js';
-import type { HistoryEvent, HistoryPageBody, HistoryQuery } from './history.dto.js';
+import { Problem } from '../http/problem.js';
+import { exported } from './export.js';
+import type { ExportQuery, HistoryEvent, HistoryPageBody, HistoryQuery, PartQuery } from './history.dto.js';
+import { summarise, type Summary } from './summary.js';
+
+/** Exports that one replica sends at a time. */
+const EXPORTS_MAX = 4;
 
 /** The log as auditors read it. */
 @Injectable()
 export class HistoryService {
-  constructor(private readonly reader: EventReader) {}
+  private exports = 0;
+
+  constructor(
+    private readonly reader: EventReader,
+    private readonly audit: AuditReader,
+  ) {}
+
+  /** @throws Problem 404 when the log has nothing at that position */
+  async one(position: number): Promise<HistoryEvent> {
+    const event = await this.reader.one(position);
+    if (event === null) throw new Problem('not-found', `The log has no event at position ${position}.`);
+    return historyEvent(event);
+  }
+
+  async summary(query: PartQuery): Promise<Summary> {
+    const part = partOf(query);
+    return summarise(part, await this.audit.happened(part));
+  }
+
+  /**
+   * Sends a part of the log as a file, as fast as the caller reads. One that breaks off ends without its end.
+   * @throws Problem 503 when too many are being sent, LogUnavailable before anything has been sent
+   */
+  async export({ format, ...query }: ExportQuery, response: Response): Promise<void> {
+    if (this.exports >= EXPORTS_MAX) {
+      const detail = `This replica is sending ${EXPORTS_MAX} exports already.`;
+      throw new Problem('too-many-streams', detail, {}, { 'Retry-After': '10' });
+    }
+    this.exports++;
+    try {
+      const head = await this.audit.head();
+      const name = `lora-log-${head.log_id.slice(0, 8)}-${head.position}.${format}`;
+      response.writeHead(200, {
+        'Content-Type': format === 'csv' ? 'text/csv; charset=utf-8' : 'application/x-ndjson',
+        'Content-Disposition': `attachment; filename="${name}"`,
+        'Cache-Control': 'no-store',
+      });
+      await pipeline(Readable.from(exported(this.audit, head, partOf(query), format)), response);
+    } catch (error) {
+      if (!response.headersSent) throw error;
+      // The status has been sent: that it is not whole shows in the missing end.
+      response.destroy();
+    } finally {
+      this.exports--;
+    }
+  }
 
   async page({ cursor, limit, ...filter }: HistoryQuery): Promise<HistoryPageBody> {
     const size = Number(limit ?? 100);
@@ -16,6 +72,10 @@ export class HistoryService {
     const events = found.slice(0, size).map(historyEvent);
     return { events, next_cursor: found.length > size ? String(events.at(-1)?.position) : null };
   }
+}
+
+function partOf({ since, until, fleet }: PartQuery): LogPart {
+  return { since: since ?? null, until: until ?? null, fleet: fleet ?? null };
 }
 
 function historyEvent(event: EventEntity): HistoryEvent {

@@ -32,8 +32,9 @@ export class FleetsController {
   @ApiQuery({ type: FleetsQuery })
   @ApiOkResponse({ type: FleetPageBody })
   @ApiProblems(400, 503)
-  list(@StrictQuery(FleetsQuery) { cursor, limit }: FleetsQuery) {
-    return this.states.page(cursor ?? '', Number(limit ?? 100));
+  list(@StrictQuery(FleetsQuery) { at, cursor, limit }: FleetsQuery) {
+    const [after, size] = [cursor ?? '', Number(limit ?? 100)];
+    return at === undefined ? this.states.page(after, size) : this.states.pageAt(at, after, size);
   }
 
   @Put(':fleet')

@@ -43,6 +43,9 @@ export class VersionPath {
 }
 
 export class FleetsQuery {
+  @OptionalTime('The states as of the last event recorded at or before this time, with `final`.')
+  at?: string;
+
   @PageSize()
   limit?: string;
 
@@ -186,6 +189,8 @@ export class FleetsAnswerBody {
 }
 
 export class FleetPageBody {
+  @ApiPropertyOptional({ type: Boolean, description: 'With `at`: whether this answer can never change.' })
+  final?: boolean;
   @ApiProperty({ type: [FleetStateBody] }) fleets!: FleetStateBody[];
   @ApiProperty({ type: String, nullable: true }) next_cursor!: string | null;
 }

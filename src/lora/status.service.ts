@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 
+import { AuditReader } from '../event-store/audit-reader.js';
 import { EventReader } from '../event-store/event-reader.js';
 import { EventStore } from '../event-store/event-store.js';
 import type { FleetSnapshot } from '../event-store/log-memory.js';
@@ -29,6 +30,7 @@ export class StatusService {
     private readonly store: EventStore,
     private readonly reader: EventReader,
     private readonly hub: StreamHub,
+    private readonly audit: AuditReader,
   ) {}
 
   /**
@@ -99,6 +101,18 @@ export class StatusService {
       return viewOf(logId, snapshot);
     });
     return { fleets, next_cursor: names.length > limit ? (fleets.at(-1)?.fleet ?? null) : null };
+  }
+
+  /** The fleets as of a time, those left out that had no state yet. */
+  async pageAt(time: string, after: string, limit: number): Promise<FleetPageBody> {
+    const { log_id } = await this.audit.head();
+    // Asked first: an event that comes in between makes the answer no less true.
+    const final = await this.audit.isFinal(time);
+    const found = await this.audit.fleetsAt(time, after, limit + 1);
+    const fleets = found
+      .slice(0, limit)
+      .map(({ recorded_at, ...stored }) => viewOf(log_id, { ...stored, recordedAt: recorded_at }));
+    return { final, fleets, next_cursor: found.length > limit ? (fleets.at(-1)?.fleet ?? null) : null };
   }
 
   /** @returns whether the log could not be asked and the answer must say so */

@@ -54,6 +54,9 @@ it('names every route, and no other', () => {
       'put /fleets/{fleet}',
       'get /fleets',
       'get /lora/history',
+      'get /lora/history/summary',
+      'get /lora/history/export',
+      'get /lora/history/{position}',
       'get /lora/convergence',
       'get /engines',
       'get /engines/{id}',
@@ -76,6 +79,7 @@ it('declares every parameter of a path', () => {
     '/adapters/{version}/deploy': ['version'],
     '/engines/{id}': ['id'],
     '/fleets/{fleet}': ['fleet'],
+    '/lora/history/{position}': ['position'],
   });
 });
 
@@ -83,7 +87,7 @@ it('declares the parameters of queries and the headers', () => {
   expect(names('query', operation('get', '/lora/history')).sort()).toStrictEqual(
     [...'fleet type actor adapter_version reference since until reason limit cursor'.split(' ')].sort(),
   );
-  expect(names('query', operation('get', '/fleets')).sort()).toStrictEqual(['cursor', 'limit']);
+  expect(names('query', operation('get', '/fleets')).sort()).toStrictEqual(['at', 'cursor', 'limit']);
   const status = operation('get', '/lora/status');
   expect(names('query', status).sort()).toStrictEqual(['at', 'consistency', 'fleet']);
   expect(names('header', status).sort()).toStrictEqual(['If-None-Match', 'Prefer']);

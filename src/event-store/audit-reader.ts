@@ -1,0 +1,251 @@
+import { Injectable } from '@nestjs/common';
+
+import { Database } from '../database/database.js';
+import { LogUnavailable } from '../lora/domain/errors.js';
+import type { LoraEvent } from '../lora/domain/events.js';
+import type { FleetState } from '../lora/domain/state.js';
+
+/** A part of the log; times are RFC 3339. */
+export interface LogPart {
+  /** Recorded at or after. */
+  readonly since: string | null;
+  /** Recorded before. */
+  readonly until: string | null;
+  readonly fleet: string | null;
+}
+
+/** A row of the log with all that a verifier compares. */
+export interface ExportedRow {
+  readonly position: number;
+  readonly recorded_at: string;
+  readonly leaf_hash: string;
+  /** The exact text that is hashed. */
+  readonly body: string;
+  /** The columns that copy members of the body. */
+  readonly columns: Readonly<Record<string, unknown>>;
+  readonly state: FleetState;
+}
+
+export interface ExportedAcknowledgement {
+  readonly log_id: string;
+  readonly generation: number;
+  readonly engine: string;
+  readonly fleet: string;
+  readonly observed_adapters: readonly string[];
+  readonly acknowledged_at: string;
+}
+
+export interface ExportedRoll {
+  readonly log_id: string;
+  readonly generation: number;
+  readonly fleet: string;
+  readonly killed_at: string;
+  readonly engines: readonly string[];
+}
+
+export interface Adoption {
+  readonly log_id: string;
+  readonly previous_log_id: string;
+  readonly position: number;
+  readonly adopted_at: string;
+}
+
+/** Where the log stands, and under which names it has stood. */
+export interface LogHead {
+  readonly log_id: string;
+  readonly position: number;
+  readonly now: string;
+  readonly adoptions: readonly Adoption[];
+}
+
+/** An event after which `enabled` was another than before. */
+export interface Flip {
+  readonly position: number;
+  readonly recorded_at: string;
+  readonly fleet: string;
+  readonly type: LoraEvent['type'];
+  readonly enabled: boolean;
+  readonly actor: string;
+  readonly reason: string;
+  readonly reference: string | null;
+  /** When the fleet was enabled again; null while it has not been. */
+  readonly enabled_again_at: string | null;
+  /** When the last engine on the kill's roll acknowledged it; null where one has not, or none was registered. */
+  readonly acknowledged_at: string | null;
+}
+
+export interface Counted {
+  readonly type: string | null;
+  readonly fleet: string | null;
+  readonly actor: string | null;
+  readonly events: number;
+}
+
+/** What happened in a part of the log, all as of one moment. */
+export interface Happened {
+  readonly now: string;
+  readonly counts: readonly Counted[];
+  /** Fleets that stood disabled when the part began. */
+  readonly disabled_before: readonly string[];
+  /** In order. */
+  readonly flips: readonly Flip[];
+}
+
+export interface FleetAt {
+  readonly fleet: string;
+  readonly generation: number;
+  readonly recorded_at: string;
+  readonly state: FleetState;
+}
+
+/** The auditor's questions to the log. Every one that fails for the database's sake throws LogUnavailable. */
+@Injectable()
+export class AuditReader {
+  constructor(private readonly database: Database) {}
+
+  async head(): Promise<LogHead> {
+    return this.one<LogHead>(HEAD, []);
+  }
+
+  /** The next rows of a part of the log, in order, after one position and up to another. */
+  exportRows(part: LogPart, after: number, upTo: number, limit: number): Promise<ExportedRow[]> {
+    return this.rows<ExportedRow>(EXPORT, [after, upTo, part.since, part.until, part.fleet, limit]);
+  }
+
+  /** The rolls of the kills among those positions. */
+  exportRolls(part: LogPart, from: number, to: number): Promise<ExportedRoll[]> {
+    return this.rows<ExportedRoll>(ROLLS, [from, to, part.fleet]);
+  }
+
+  /** The acknowledgements of the kills among those positions. */
+  exportAcknowledgements(part: LogPart, from: number, to: number): Promise<ExportedAcknowledgement[]> {
+    return this.rows<ExportedAcknowledgement>(ACKNOWLEDGEMENTS, [from, to, part.fleet]);
+  }
+
+  happened({ since, until, fleet }: LogPart): Promise<Happened> {
+    return this.one<Happened>(HAPPENED, [since, until, fleet]);
+  }
+
+  /** The fleets that had a state at a time, by name, after one of them. */
+  fleetsAt(time: string, after: string, limit: number): Promise<FleetAt[]> {
+    return this.rows<FleetAt>(FLEETS_AT, [time, after, limit]);
+  }
+
+  /** Whether the log holds an event recorded after the time: before that, one could still be recorded earlier. */
+  async isFinal(time: string): Promise<boolean> {
+    const { final } = await this.one<{ final: boolean }>(
+      'select coalesce(recorded_at > $1::timestamptz, false) as final from log_head',
+      [time],
+    );
+    return final;
+  }
+
+  private async one<T>(sql: string, parameters: unknown[]): Promise<T> {
+    const [row] = await this.rows<T>(sql, parameters);
+    if (row === undefined) throw new Error('A query that always has one row had none.');
+    return row;
+  }
+
+  private async rows<T>(sql: string, parameters: unknown[]): Promise<T[]> {
+    try {
+      return await this.database.dataSource.query<T[]>(sql, parameters);
+    } catch (error) {
+      throw new LogUnavailable('The log cannot be read now.', undefined, undefined, { cause: error });
+    }
+  }
+}
+
+const HEAD = `
+  select h.log_id, h.position, rfc3339(clock_timestamp()) as now,
+    coalesce((select jsonb_agg(jsonb_build_object('log_id', a.log_id, 'previous_log_id', a.previous_log_id,
+      'position', a.position, 'adopted_at', rfc3339(a.adopted_at)) order by a.adopted_at) from log_adoptions a), '[]') as adoptions
+  from log_head h
+`;
+
+const EXPORT = `
+  select e.position, rfc3339(e.recorded_at) as recorded_at, encode(e.leaf_hash, 'hex') as leaf_hash, e.body,
+    jsonb_build_object('id', e.id, 'type', e.type, 'fleet', e.fleet, 'adapter_version', e.adapter_version,
+      'from_version', e.from_version, 'to_version', e.to_version, 'enabled', e.enabled, 'reason', e.reason,
+      'reference', e.reference, 'actor', e.actor) as columns,
+    s.state
+  from (
+    select * from events
+    where position > $1 and position <= $2
+      and ($3::timestamptz is null or recorded_at >= $3) and ($4::timestamptz is null or recorded_at < $4)
+      and ($5::text is null or fleet = $5)
+    order by position limit $6
+  ) e
+  left join fleet_states s on s.fleet = e.fleet and s.generation = e.position
+  order by e.position
+`;
+
+const ROLLS = `
+  select log_id, generation, fleet, rfc3339(killed_at) as killed_at, to_jsonb(engines) as engines
+  from kill_rolls where generation between $1 and $2 and ($3::text is null or fleet = $3) order by generation, log_id
+`;
+
+const ACKNOWLEDGEMENTS = `
+  select log_id, generation, engine, fleet, observed_adapters, rfc3339(acknowledged_at) as acknowledged_at
+  from kill_acknowledgements where generation between $1 and $2 and ($3::text is null or fleet = $3)
+  order by generation, log_id, engine
+`;
+
+const HAPPENED = `
+  with part as materialized (
+    select position, recorded_at, fleet, type, enabled, actor, reason, reference from events
+    where ($1::timestamptz is null or recorded_at >= $1) and ($2::timestamptz is null or recorded_at < $2)
+      and ($3::text is null or fleet = $3)
+  ), before as materialized (
+    select f.fleet, s.enabled from fleet_names() as f(fleet)
+    left join lateral (
+      select (state ->> 'enabled')::boolean as enabled from fleet_states
+      where fleet = f.fleet and recorded_at < $1 order by recorded_at desc limit 1
+    ) s on true
+    where $3::text is null or f.fleet = $3
+  ), flips as (
+    select * from (
+      select p.*, coalesce(lag(p.enabled) over (partition by p.fleet order by p.position), b.enabled, true) as was
+      from part p join before b on b.fleet = p.fleet
+    ) t where enabled <> was
+  )
+  select rfc3339(clock_timestamp()) as now,
+    coalesce((select jsonb_agg(to_jsonb(c)) from (
+      select type, fleet, actor, count(*) as events from part group by grouping sets ((type), (fleet), (actor))
+    ) c), '[]') as counts,
+    coalesce((select jsonb_agg(fleet order by fleet) from before where not enabled), '[]') as disabled_before,
+    coalesce((select jsonb_agg(jsonb_build_object('position', f.position, 'recorded_at', rfc3339(f.recorded_at),
+      'fleet', f.fleet, 'type', f.type, 'enabled', f.enabled, 'actor', f.actor, 'reason', f.reason,
+      'reference', f.reference, 'enabled_again_at', rfc3339(n.recorded_at), 'acknowledged_at', rfc3339(k.last_at))
+      order by f.position)
+      from flips f
+      left join lateral (
+        select e.recorded_at from events e
+        where not f.enabled and e.fleet = f.fleet and e.type = 'LoraEnabled' and e.position > f.position
+        order by e.position limit 1
+      ) n on true
+      left join lateral (
+        select max(a.acknowledged_at) as last_at from kill_rolls r
+        join kill_acknowledgements a on a.log_id = r.log_id and a.generation = r.generation and a.engine = any (r.engines)
+        where not f.enabled and r.generation = f.position
+        group by r.log_id, r.engines having count(*) = cardinality(r.engines) limit 1
+      ) k on true
+    ), '[]') as flips
+`;
+
+const FLEETS_AT = `
+  with recursive names as (
+    (select fleet from fleet_states where fleet > $2 order by fleet limit 1)
+    union all
+    select (select s.fleet from fleet_states s where s.fleet > names.fleet order by s.fleet limit 1)
+    from names where names.fleet is not null
+  )
+  select n.fleet, s.generation, s.recorded_at, s.state
+  from names n
+  cross join lateral (
+    select generation, rfc3339(recorded_at) as recorded_at, state from fleet_states
+    where fleet = n.fleet and fleet_states.recorded_at <= $1::timestamptz
+    order by fleet_states.recorded_at desc limit 1
+  ) s
+  where n.fleet is not null
+  limit $3
+`;

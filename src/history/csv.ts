@@ -1,0 +1,14 @@
+/**
+ * A line of RFC 4180. A cell that a spreadsheet would take for a formula gets an apostrophe in front, which
+ * spreadsheets show as text: what a caller typed as a reason must not run on an auditor's machine.
+ */
+export function csvLine(cells: readonly unknown[]): string {
+  return `${cells.map(cell).join(',')}\r\n`;
+}
+
+function cell(value: unknown): string {
+  if (value === null || value === undefined) return '';
+  const text = typeof value === 'string' ? value : JSON.stringify(value);
+  const safe = /^[=+\-@\t\r\n]/.test(text) ? `'${text}` : text;
+  return /[",\r\n']/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+}
