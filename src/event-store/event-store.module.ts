@@ -6,10 +6,9 @@ import { TypeOrmModule } from '@nestjs/typeorm';
 import { EventEntity } from './event.entity.js';
 import { EventReader } from './event-reader.js';
 import { EventStore } from './event-store.js';
-import { FleetStateEntity } from './fleet-state.entity.js';
 
 @Module({
-  imports: [TypeOrmModule.forFeature([EventEntity, FleetStateEntity])],
+  imports: [TypeOrmModule.forFeature([EventEntity])],
   providers: [EventStore, EventReader],
   exports: [EventStore, EventReader],
 })

@@ -90,6 +90,7 @@ export class StreamHub implements OnModuleInit {
    * and when this replica goes stale or stops.
    */
   async change({ fleet, generation }: FleetSnapshot, milliseconds: number, gone: AbortSignal): Promise<void> {
+    if (gone.aborted) return;
     const tag = tagOf(this.store.memory.logId ?? '', generation);
     await this.counted(async () => {
       const { waiters } = this.audienceOf(fleet);
@@ -154,7 +155,12 @@ export class StreamHub implements OnModuleInit {
     const { news, clients, waiters } = audience;
     audience.news = undefined;
     const { memory } = this.store;
-    if (news === undefined || memory.logId === undefined || memory.wentBackwards) return;
+    if (news === undefined || memory.logId === undefined) return;
+    if (memory.wentBackwards) {
+      // There a tag may name two states: nobody waits for another one, and no stream goes on.
+      for (const done of waiters.keys()) done();
+      return;
+    }
     const tag = tagOf(memory.logId, news.generation);
     const event = stateEvent(memory.logId, news);
     for (const client of clients) client.tell(tag, event);
@@ -178,7 +184,10 @@ export class StreamHub implements OnModuleInit {
     if (stale === this.stale) return;
     this.stale = stale;
     if (!stale || this.count === 0) return;
-    this.logger.warn(`The log has not answered for ${STALE_MS / 1000} s: ending ${this.count} streams.`);
+    const why = this.store.memory.wentBackwards
+      ? 'went backwards'
+      : `has not answered for ${STALE_MS / 1000} s`;
+    this.logger.warn(`The log ${why}: ending ${this.count} streams and waiting reads.`);
     this.endAll(staleEvent(this.store.readIndex.lastConfirmed?.time));
   }
 
