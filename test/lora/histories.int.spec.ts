@@ -45,6 +45,10 @@ describe('histories that memory does not have', () => {
     expect(stale.headers.get('warning')).toMatch(/^110 /);
     expectProblem(await second.api.get(`${path}&consistency=strong`), 'log-unavailable', '/lora/status');
 
+    // Whoever looks after the service is told why, the caller is not.
+    const told = second.logged.filter((line) => line.includes('permission denied for table events'));
+    expect(told).toStrictEqual(['The log cannot be read now. permission denied for table events (42501)']);
+
     await second.database.query(`grant select on events to ${name}`);
     const { body } = await second.api.get(path);
     expect(body).toMatchObject({ rollback_history: [], activation_history: [] });
