@@ -61,7 +61,7 @@ export class LoraService {
    * @throws Problem 400 only when the fleet is not unmistakable
    */
   async disable(target: KillTarget, body: Lenient<DisableBody>, caller: Caller): Promise<Answer<unknown>> {
-    refuseOtherFleet(target, body.value.fleet === undefined ? body.unread?.fleet : body.value.fleet);
+    refuseOtherFleet(target, body);
     const everywhere = target.fleet === '*';
     if (everywhere && caller.headers['if-match'] !== undefined) {
       throw Problem.invalid('If-Match', 'cannot go with fleet=*');
