@@ -14,6 +14,7 @@ import { ConvergenceService } from './engines/convergence.service.js';
 import { EventStore } from './event-store/event-store.js';
 import { AnswerAdapter } from './http/answer.js';
 import { noteArrival } from './http/caller.js';
+import { refuseForeignPage } from './http/foreign-page.js';
 import { ProblemBody } from './http/openapi.js';
 import { ProblemFilter } from './http/problem.filter.js';
 import { FirstStart } from './lora/first-start.js';
@@ -34,6 +35,7 @@ export async function createApp(settings: Settings, logger: LoggerService): Prom
   app.disable('x-powered-by');
   app.disable('etag');
   app.use(noteArrival);
+  app.use(refuseForeignPage);
   app.useGlobalFilters(new ProblemFilter());
   describeApi(app);
   return app;

@@ -49,8 +49,8 @@ export class ProblemFilter implements ExceptionFilter {
 /** A command that is refused says so, whatever it is refused for. */
 function withNotice(problem: Problem, { method }: Request): Problem {
   const { code, message, more, headers, status } = problem;
-  const command = method === 'POST' || method === 'PUT';
-  if (!command || more.notice !== undefined || ![400, 413, 415].includes(status)) return problem;
+  const command = method === 'POST' || method === 'PUT' || method === 'DELETE';
+  if (!command || more.notice !== undefined || ![400, 403, 413, 415].includes(status)) return problem;
   return new Problem(code, message, { ...more, notice: 'Nothing was changed.' }, headers);
 }
 
