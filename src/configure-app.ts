@@ -15,6 +15,7 @@ import { EventStore } from './event-store/event-store.js';
 import { AnswerAdapter } from './http/answer.js';
 import { answerClientErrors, noteBusy } from './http/client-error.js';
 import { noteArrival } from './http/caller.js';
+import { refuseForeignPage } from './http/foreign-page.js';
 import { ProblemBody } from './http/openapi.js';
 import { ProblemFilter } from './http/problem.filter.js';
 import { FirstStart } from './lora/first-start.js';
@@ -37,6 +38,7 @@ export async function createApp(settings: Settings, logger: LoggerService): Prom
   app.use(noteArrival);
   app.use(noteBusy);
   answerClientErrors(app.getHttpServer());
+  app.use(refuseForeignPage);
   app.useGlobalFilters(new ProblemFilter());
   describeApi(app);
   return app;

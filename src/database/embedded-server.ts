@@ -29,6 +29,7 @@ export interface EmbeddedServer {
 const MEMBER = 'lora-member';
 const RETRY_MS = 500;
 
+const STARTS = 3;
 const LOOKS = 4;
 const LOOK_AGAIN_MS = 75;
 
@@ -84,8 +85,7 @@ class Member implements EmbeddedServer {
   async enter(): Promise<void> {
     const before = await findPostmaster(this.home);
     const port = this.#server?.port;
-    this.#server = await runningPostmaster(this.home, this.binaries, port);
-    const connection = await this.#connect();
+    const connection = await this.#reach(port);
     const { rows } = await connection.query<{ version: string }>(
       `select current_setting('server_version') as version`,
     );
@@ -96,12 +96,29 @@ class Member implements EmbeddedServer {
     // Alone, this connection does not keep a service alive.
     connection.unref();
 
-    const how = before?.pid === this.#server.pid ? 'was running already' : 'is running';
-    const where = `127.0.0.1:${this.#server.port}, data in ${this.home.folder}`;
+    const how = before?.pid === this.pid ? 'was running already' : 'is running';
+    const where = `127.0.0.1:${this.#server?.port ?? 0}, data in ${this.home.folder}`;
     this.say(`PostgreSQL ${rows[0]?.version ?? ''} ${how} on ${where}`);
-    if (port !== undefined && port !== this.#server.port) {
+    if (port !== undefined && port !== this.#server?.port) {
       this.say(`The database moved from port ${port}: start this service again`);
     }
+  }
+
+  /** A server that is killed at this moment still looks as if it ran: then it is started again. */
+  async #reach(port: number | undefined): Promise<MemberClient> {
+    for (let starts = 1; ; starts += 1) {
+      this.#server = await runningPostmaster(this.home, this.binaries, port);
+      try {
+        return await this.#connect();
+      } catch (error) {
+        if (starts >= STARTS || (await this.#runs())) throw error;
+      }
+    }
+  }
+
+  /** Whether the server that this member knows is still there. */
+  async #runs(): Promise<boolean> {
+    return (await findPostmaster(this.home))?.pid === this.#server?.pid;
   }
 
   #watch(): void {
@@ -172,7 +189,7 @@ class Member implements EmbeddedServer {
         return connection;
       } catch (error) {
         const passing = ['57P03', '57P01', 'ECONNREFUSED', 'ECONNRESET'].includes(codeOf(error) ?? '');
-        if (!passing || attempt > 200) throw error;
+        if (!passing || attempt > 200 || !(await this.#runs())) throw error;
         await sleep(50);
       }
     }

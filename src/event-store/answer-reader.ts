@@ -1,9 +1,10 @@
 import { LogUnavailable } from '../lora/domain/errors.js';
 import type { EventBody } from '../lora/domain/events.js';
-import { type Histories, type LoggedEvent, noHistories, remember } from '../lora/domain/histories.js';
+import type { Histories, LoggedEvent } from '../lora/domain/histories.js';
 import type { Hindsight } from '../lora/domain/notice.js';
 import type { FleetState } from '../lora/domain/state.js';
 import type { StoredState } from '../lora/domain/view.js';
+import { foldHistories, HISTORIES } from './histories-query.js';
 import type { LogConnection } from './log-connection.js';
 
 /** An accepted command of one fleet, with what its answer needs. */
@@ -44,8 +45,7 @@ export class AnswerReader {
 
   /** The histories of a fleet as of a generation. @throws LogUnavailable */
   async histories(fleet: string, generation: number): Promise<Histories> {
-    const events = await this.ask<LoggedEvent[]>(HISTORIES, [fleet, generation]);
-    return events.reduce(remember, noHistories);
+    return foldHistories(await this.ask<LoggedEvent[]>(HISTORIES, [fleet, generation]));
   }
 
   private async ask<T>(sql: string, parameters: unknown[]): Promise<T> {
@@ -96,17 +96,4 @@ const ACCEPTED = `
     order by d.position limit 1
   ) since on e.type = 'LoraDisabled' and not (before.state ->> 'enabled')::boolean
   where e.position between $1 and $2
-`;
-
-/** The newest 100 of each type that a history shows; they are merged by position. */
-const HISTORIES = `
-  select coalesce(jsonb_agg(jsonb_build_object(
-    'position', e.position, 'recordedAt', rfc3339(e.recorded_at), 'type', e.type, 'fleet', e.fleet,
-    'from_version', e.from_version, 'to_version', e.to_version, 'enabled', e.enabled, 'reason', e.reason,
-    'actor', e.actor) order by e.position), '[]') as answer
-  from unnest(array['LoraRolledBack', 'LoraEnabled', 'AdapterDeployed']) as wanted(type)
-  cross join lateral (
-    select * from events where fleet = $1 and events.type = wanted.type and position <= $2
-    order by position desc limit 100
-  ) e
 `;

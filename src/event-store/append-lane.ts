@@ -124,8 +124,8 @@ export class AppendLane {
     if (!flight.hanging) return;
     // Its connection may be at fault: its kills go out once more on the other one, with those that wait. They are the
     // same events under the same keys, so whichever comes second is found a duplicate.
-    const kills = new Set([...heldUp(flight), ...this.queue.takeKills()]);
-    if (kills.size > 0) this.launch([...kills]);
+    const kills = this.queue.takeKills(heldUp(flight));
+    if (kills.length > 0) this.launch(kills);
   }
 
   private launch(batch: readonly Pending[]): void {
@@ -141,14 +141,14 @@ export class AppendLane {
     const hopeless = setTimeout(() => {
       connection.cut();
     }, HOPELESS_MS);
-    void this.fly(flight).finally(() => {
+    void this.carry(flight).finally(() => {
       clearTimeout(hanging);
       clearTimeout(hopeless);
       this.land(flight);
     });
   }
 
-  private async fly(flight: Flight): Promise<void> {
+  private async carry(flight: Flight): Promise<void> {
     try {
       const patience = flight.batch.some(({ submission }) => submission.isKill) ? 1 : 2;
       const lockFirst =
@@ -195,7 +195,7 @@ export class AppendLane {
     }
     // The connection is gone, or what was decided is of no use. The same events go out again on another
     // connection; their keys tell whether they had arrived.
-    if (flight.sent) for (const pending of batch) pending.uncertain = true;
+    if (flight.mayCommit) for (const pending of batch) pending.uncertain = true;
     connection.cut();
     connection.warm();
     await new Promise((resume) => setTimeout(resume, RECONNECT_PAUSE_MS));
@@ -208,7 +208,7 @@ export class AppendLane {
   /** The deadline has come. What hangs is cut off; the others of the batch go out again. */
   private giveUp(pending: Pending): void {
     const flights = [...this.flights].filter(({ batch }) => batch.includes(pending));
-    const mayHaveHappened = pending.uncertain || flights.some(({ sent }) => sent);
+    const mayHaveHappened = pending.uncertain || flights.some(({ mayCommit }) => mayCommit);
     pending.settle(tooLate(pending.submission.key, mayHaveHappened));
     this.queue.remove(pending);
     for (const { connection, hanging } of flights) if (hanging) connection.cut();

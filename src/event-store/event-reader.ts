@@ -4,9 +4,11 @@ import { Repository } from 'typeorm';
 
 import { LogUnavailable } from '../lora/domain/errors.js';
 import type { LoraEvent } from '../lora/domain/events.js';
+import type { Histories, LoggedEvent } from '../lora/domain/histories.js';
 import type { FleetState } from '../lora/domain/state.js';
 import type { StoredState } from '../lora/domain/view.js';
 import { EventEntity } from './event.entity.js';
+import { foldHistories, HISTORIES } from './histories-query.js';
 
 /** What an auditor can ask the log for; every field narrows, times are RFC 3339. */
 export interface EventFilter {
@@ -40,6 +42,14 @@ export class EventReader {
   /** One event; null when the log has none at that position. */
   one(position: number): Promise<EventEntity | null> {
     return this.asking(() => this.events.findOneBy({ position }));
+  }
+
+  /** The histories of a fleet as of a generation. On the pool: an auditor does not keep commands from the connection that their answers need. */
+  async histories(fleet: string, generation: number): Promise<Histories> {
+    const rows = await this.asking(() =>
+      this.events.query<{ answer: LoggedEvent[] }[]>(HISTORIES, [fleet, generation]),
+    );
+    return foldHistories(rows[0]?.answer ?? []);
   }
 
   /** A page of the log, newest first, of positions below `before`. */

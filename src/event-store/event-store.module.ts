@@ -7,10 +7,9 @@ import { AuditReader } from './audit-reader.js';
 import { EventEntity } from './event.entity.js';
 import { EventReader } from './event-reader.js';
 import { EventStore } from './event-store.js';
-import { FleetStateEntity } from './fleet-state.entity.js';
 
 @Module({
-  imports: [TypeOrmModule.forFeature([EventEntity, FleetStateEntity])],
+  imports: [TypeOrmModule.forFeature([EventEntity])],
   providers: [EventStore, EventReader, AuditReader],
   exports: [EventStore, EventReader, AuditReader],
 })

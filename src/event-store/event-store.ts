@@ -46,6 +46,8 @@ export class EventStore implements BeforeApplicationShutdown {
   );
   private readonly lane = new AppendLane(this.connectionString, this.memory, this.readIndex);
 
+  /** Histories that are being read; all who ask for those of one snapshot share the answer. */
+  private readonly reading = new WeakMap<FleetSnapshot, Promise<Histories>>();
   private opened = false;
   private probe: Promise<boolean> | undefined;
 
@@ -69,11 +71,23 @@ export class EventStore implements BeforeApplicationShutdown {
   }
 
   /** The histories of a fleet as of a snapshot, from memory where it has them. */
-  async historiesOf({ fleet, generation, histories }: FleetSnapshot): Promise<Histories> {
-    if (histories) return histories;
-    const read = await this.answers.histories(fleet, generation);
-    this.memory.learn(fleet, generation, read);
-    return read;
+  historiesOf(snapshot: FleetSnapshot): Promise<Histories> {
+    if (snapshot.histories) return Promise.resolve(snapshot.histories);
+    const underWay = this.reading.get(snapshot) ?? this.readHistories(snapshot);
+    this.reading.set(snapshot, underWay);
+    return underWay;
+  }
+
+  private async readHistories(snapshot: FleetSnapshot): Promise<Histories> {
+    const { fleet, generation } = snapshot;
+    try {
+      const read = await this.answers.histories(fleet, generation);
+      // A kill that the log has lost is at a generation that the log gives to something else.
+      if (!this.memory.wentBackwards) this.memory.learn(fleet, generation, read);
+      return read;
+    } finally {
+      this.reading.delete(snapshot);
+    }
   }
 
   /** Whether this replica could take a kill now: tries the head's lock, with a bound, and lets it go. */

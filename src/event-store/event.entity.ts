@@ -28,12 +28,6 @@ export class EventEntity {
   @Column('text', { name: 'adapter_version', nullable: true })
   adapterVersion!: string | null;
 
-  @Column('text', { name: 'to_version', nullable: true })
-  toVersion!: string | null;
-
-  @Column('boolean')
-  enabled!: boolean;
-
   @Column('text')
   reason!: string;
 

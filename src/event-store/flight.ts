@@ -19,7 +19,7 @@ export interface Airspace {
 export class Flight {
   readonly startedAt = performance.now();
   /** Whether what is under way could commit. */
-  sent = false;
+  mayCommit = false;
   /** Under way for so long that its connection, or the log, may be hanging. */
   hanging = false;
   /** Whether the log was found further than this replica knew. */
@@ -63,7 +63,8 @@ export class Flight {
       ? verdicts(batch, decided, answer.results, memory)
       : batch.map((): Verdict => 'conflict');
     if (answer.since && memory.absorb(known, answer.since) === 'reload') await readIndex.confirm();
-    this.sent = false;
+    // It has ended, and how is known: what follows, or fails, leaves nothing uncertain.
+    this.mayCommit = false;
     return outcomes;
   }
 
@@ -80,7 +81,8 @@ export class Flight {
     const entries = pg.escapeLiteral(toParameter(batch, decided));
     // One round trip: every one more is time that all other replicas wait.
     const [appended, commit] = await session.run(`select append_batch(${entries}) as answer; commit`);
-    this.sent = false;
+    // The server has told how it ended.
+    this.mayCommit = false;
     const { results } = (appended?.rows[0] as { answer: BatchAnswer }).answer;
     if (commit?.command !== 'COMMIT' || !results) throw new Error('The log rolled a batch back.');
     return verdicts(batch, decided, results, memory);
@@ -109,7 +111,7 @@ export class Flight {
   /** From here on it may happen; whoever was told by now that nothing happened is left out. */
   private decide(): Decided[] {
     this.current = this.current.filter(({ settled }) => !settled);
-    this.sent = true;
+    this.mayCommit = true;
     return decideBatch(this.current, this.airspace.memory);
   }
 }

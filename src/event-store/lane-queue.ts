@@ -25,10 +25,6 @@ export class LaneQueue {
     return this.waiting.length;
   }
 
-  get hasKill(): boolean {
-    return this.waiting.some(isKill);
-  }
-
   /** Puts those to their places that have no answer and do not wait yet, whether they are new or have been tried. */
   add(some: readonly Pending[]): void {
     const open = some.filter((pending) => !pending.settled && !this.waiting.includes(pending));
@@ -39,8 +35,15 @@ export class LaneQueue {
     this.waiting = this.waiting.filter((other) => other !== pending);
   }
 
-  takeKills(): Pending[] {
-    return this.take(isKill, BATCH_MAX);
+  /**
+   * The kills that go out beside a batch that hangs.
+   * @param heldUp those of that batch; they go out again
+   */
+  takeKills(heldUp: readonly Pending[]): Pending[] {
+    if (heldUp.some(({ alone }) => alone)) return [...heldUp];
+    const places = Math.max(0, BATCH_MAX - heldUp.length);
+    const together = [...heldUp, ...this.take((pending) => isKill(pending) && !pending.alone, places)];
+    return together.length > 0 ? together : this.take(isKill, 1);
   }
 
   /** The next batch: kills first when not all have a place. */

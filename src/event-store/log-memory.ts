@@ -91,6 +91,11 @@ export class LogMemory {
     return [...this.fleets.keys()].sort();
   }
 
+  /** The fleets as readers shall see them: a fleet that the log has lost after its kill is one of them. */
+  seenNames(): string[] {
+    return [...new Set([...this.fleets.keys(), ...(this.heldKills?.keys() ?? [])])].sort();
+  }
+
   /** Calls back with each new state of a fleet. @returns how to end it */
   onChange(listener: (changed: FleetSnapshot) => void): () => void {
     this.listeners.add(listener);

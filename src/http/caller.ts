@@ -62,6 +62,7 @@ export const FromCaller = createParamDecorator((_: unknown, context: ExecutionCo
     hasGone: () => response.closed || request.socket.destroyed || request.socket.readableEnded,
     gone: () => {
       const gone = new AbortController();
+      if (response.closed) gone.abort();
       response.once('close', () => {
         gone.abort();
       });

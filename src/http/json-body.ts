@@ -46,10 +46,10 @@ function checkMediaType(request: Request): void {
 /**
  * Reads a request's body.
  * @param patienceMs how long it may take to arrive
+ * @param chunks gets what arrives, for who needs it also when this throws
  * @throws Problem 400 or 413; the rest of the body is then read and dropped
  */
-export function readBytes(request: Request, patienceMs: number): Promise<Buffer> {
-  const chunks: Buffer[] = [];
+export function readBytes(request: Request, patienceMs: number, chunks: Buffer[] = []): Promise<Buffer> {
   let length = 0;
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {

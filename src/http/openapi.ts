@@ -52,9 +52,10 @@ export function ApiProblems(...statuses: readonly number[]): MethodDecorator & C
 }
 
 /** What every command of a fleet takes beside its body. */
-export function ApiCommand(): MethodDecorator & ClassDecorator {
+export function ApiCommand(fleet = 'A fleet.'): MethodDecorator & ClassDecorator {
+  const schema = { type: 'string', default: 'default' } as const;
   return applyDecorators(
-    ApiQuery({ name: 'fleet', required: false, schema: { type: 'string', default: 'default' } }),
+    ApiQuery({ name: 'fleet', required: false, description: fleet, schema }),
     ApiCommandHeaders(),
   );
 }

@@ -49,8 +49,8 @@ export const StrictPath = <T extends object>(dto: Dto<T>): ParameterDecorator =>
 export interface Lenient<T> {
   readonly value: T;
   readonly ignored: readonly string[];
-  /** What a body that was set aside as a whole seems to say, for what must not be overlooked. */
-  readonly unread?: Readonly<Record<string, unknown>>;
+  /** The text of a body that was set aside as a whole, as far as it came, for what must not be overlooked. */
+  readonly unread?: string;
 }
 
 @Injectable()
@@ -69,15 +69,14 @@ class LenientJsonBodyPipe<T extends object> implements PipeTransform<Request, Pr
   constructor(private readonly dto: Dto<T>) {}
 
   async transform(request: Request): Promise<Lenient<T>> {
-    let bytes: Buffer = Buffer.alloc(0);
+    const chunks: Buffer[] = [];
     let body: Readonly<Record<string, unknown>>;
     try {
-      bytes = await readBytes(request, KILL_BODY_PATIENCE_MS);
-      body = parseJsonObject(request, bytes) ?? {};
+      body = parseJsonObject(request, await readBytes(request, KILL_BODY_PATIENCE_MS, chunks)) ?? {};
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       const ignored = [`the body (${error.message.replace(/\.$/, '')})`];
-      return { value: new this.dto(), ignored, unread: looselyParsed(bytes) };
+      return { value: new this.dto(), ignored, unread: Buffer.concat(chunks).toString() };
     }
     const { instance, faults } = faultsOf(this.dto, body);
     if (faults.length === 0) return { value: instance, ignored: [] };
@@ -87,15 +86,6 @@ class LenientJsonBodyPipe<T extends object> implements PipeTransform<Request, Pr
       value: validated(this.dto, usable),
       ignored: faults.map(({ field, message }) => `${field.slice(0, 80)} (${message})`),
     };
-  }
-}
-
-function looselyParsed(bytes: Buffer): Readonly<Record<string, unknown>> | undefined {
-  try {
-    const value: unknown = JSON.parse(bytes.toString());
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined;
-  } catch {
-    return undefined;
   }
 }
 

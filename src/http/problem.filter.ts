@@ -2,12 +2,14 @@ import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException, Logger 
 import type { Application, Request, Response } from 'express';
 
 import { LogUnavailable, Refusal } from '../lora/domain/errors.js';
+import { CauseLog } from './cause-log.js';
 import { Problem } from './problem.js';
 
 /** Answers every exception with a problem document; what is not foreseen is logged and not shown. */
 @Catch()
 export class ProblemFilter implements ExceptionFilter {
   private readonly logger = new Logger('Http');
+  private readonly causes = new CauseLog();
 
   catch(exception: unknown, host: ArgumentsHost): void {
     const request = host.switchToHttp().getRequest<Request>();
@@ -27,7 +29,10 @@ export class ProblemFilter implements ExceptionFilter {
   private problemOf(exception: unknown, request: Request): Problem {
     if (exception instanceof Problem) return exception;
     if (exception instanceof Refusal) return Problem.refused(exception);
-    if (exception instanceof LogUnavailable) return Problem.unavailable(exception);
+    if (exception instanceof LogUnavailable) {
+      this.causes.note(exception, performance.now());
+      return Problem.unavailable(exception);
+    }
     if (exception instanceof HttpException && exception.getStatus() === 404) return nothingHere(request);
     // Express refuses a path that it cannot decode with a status of its own.
     if (isClientError(exception)) return new Problem('validation-failed', 'The address cannot be decoded.');
@@ -44,8 +49,8 @@ export class ProblemFilter implements ExceptionFilter {
 /** A command that is refused says so, whatever it is refused for. */
 function withNotice(problem: Problem, { method }: Request): Problem {
   const { code, message, more, headers, status } = problem;
-  const command = method === 'POST' || method === 'PUT';
-  if (!command || more.notice !== undefined || ![400, 413, 415].includes(status)) return problem;
+  const command = method === 'POST' || method === 'PUT' || method === 'DELETE';
+  if (!command || more.notice !== undefined || ![400, 403, 413, 415].includes(status)) return problem;
   return new Problem(code, message, { ...more, notice: 'Nothing was changed.' }, headers);
 }
 

@@ -22,7 +22,7 @@ export class AdaptersController {
   @ApiCommand()
   @ApiBody({ type: CommandBody, required: false })
   @ApiOkResponse({ type: DeployAnswerBody })
-  @ApiProblems(400, 404, 409, 412, 413, 415, 422, 503)
+  @ApiProblems(400, 403, 404, 409, 412, 413, 415, 422, 503)
   deploy(
     @StrictPath(VersionPath) { version }: VersionPath,
     @StrictQuery(FleetQuery) { fleet }: FleetQuery,

@@ -12,7 +12,6 @@ import { noticeOf } from './domain/notice.js';
 import { type StoredState, tagOf, viewOf } from './domain/view.js';
 import type { FleetAnswerBody, FleetsAnswerBody } from './lora.dto.js';
 import { stateText } from './state-text.js';
-import { StatusService } from './status.service.js';
 
 /** A command that the log has taken, on its way to an answer. */
 export interface Taken {
@@ -27,10 +26,7 @@ type Accepting = Exclude<Outcome, { type: 'unchanged' }>;
 /** Tells a caller what became of a command that the log has taken. */
 @Injectable()
 export class CommandAnswers {
-  constructor(
-    private readonly store: EventStore,
-    private readonly status: StatusService,
-  ) {}
+  constructor(private readonly store: EventStore) {}
 
   /** The answer to a command of one fleet: its state with its histories. */
   async one(
@@ -47,7 +43,8 @@ export class CommandAnswers {
     const compose = async (): Promise<Answer<string>> => {
       const [accepted] = await this.accepted(outcome);
       if (accepted === undefined) throw new Error(`The log has nothing at position ${outcome.first}.`);
-      const { notice, supersededBy } = await this.said(accepted, outcome, notices);
+      await this.confirmReplay(outcome);
+      const { notice, supersededBy } = this.said(accepted, outcome, notices);
       const histories = await this.histories(accepted);
       const members = { ...more(accepted), ...(notice === undefined ? {} : { notice }) };
       return new Answer(stateText(outcome.logId, accepted.after, histories, members), {
@@ -61,12 +58,14 @@ export class CommandAnswers {
 
   /** The answer to a command of all fleets. The states come without their histories: with many fleets they would make the answer megabytes long. */
   async all({ outcome, key, deadline, notices }: Taken): Promise<Answer<FleetsAnswerBody>> {
-    if (outcome.type === 'unchanged') return new Answer({ fleets: [] });
+    if (outcome.type === 'unchanged') throw new Error('A command of all fleets makes none.');
     const compose = async (): Promise<Answer<FleetsAnswerBody>> => {
       const fleets: FleetAnswerBody[] = [];
       let newest: number | undefined;
-      for (const accepted of await this.accepted(outcome)) {
-        const { notice, supersededBy } = await this.said(accepted, outcome, notices);
+      const all = await this.accepted(outcome);
+      await this.confirmReplay(outcome);
+      for (const accepted of all) {
+        const { notice, supersededBy } = this.said(accepted, outcome, notices);
         if (supersededBy !== undefined) newest = Math.max(newest ?? 0, supersededBy);
         fleets.push({
           ...viewOf(outcome.logId, accepted.after),
@@ -85,16 +84,21 @@ export class CommandAnswers {
     return this.store.answers.accepted(outcome.first, outcome.last);
   }
 
-  private async said(
+  /** The answer to a replay says whether the fleets have moved on since: one confirmation tells it of all. */
+  private async confirmReplay({ type }: Accepting): Promise<void> {
+    if (type === 'replayed') await this.store.readIndex.confirm();
+  }
+
+  private said(
     { before, event, after, hindsight }: Accepted,
     outcome: Accepting,
     notices: readonly string[],
-  ): Promise<{ notice: string | undefined; supersededBy: number | undefined }> {
+  ): { notice: string | undefined; supersededBy: number | undefined } {
     const sentences = [noticeOf(before, event, after.state, hindsight), ...notices];
     let supersededBy: number | undefined;
     if (outcome.type === 'replayed') {
-      const now = await this.status.confirmed(after.fleet);
-      if (now.generation > after.generation) {
+      const now = this.store.memory.get(after.fleet);
+      if (now !== null && now.generation > after.generation) {
         supersededBy = now.generation;
         sentences.push(movedOn(now));
       }

@@ -10,6 +10,18 @@ const commands = new Counter({
   labelNames: ['type', 'outcome'] as const,
 });
 
+const TYPES: Readonly<Record<LoraCommand['type'], true>> = {
+  InitializeFleet: true,
+  DisableLora: true,
+  EnableLora: true,
+  RollBackLora: true,
+  DeployAdapter: true,
+};
+
+// From the start, at 0: a series that begins with its first command has not increased, and would alarm nobody.
+for (const type of Object.keys(TYPES))
+  for (const outcome of ['unavailable-none', 'unavailable-unknown']) commands.inc({ type, outcome }, 0);
+
 export function countOutcome(type: LoraCommand['type'], outcome: string): void {
   commands.inc({ type, outcome });
 }

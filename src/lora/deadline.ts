@@ -18,7 +18,10 @@ export async function within<T>(
   try {
     return await Promise.race([promise, timeout]);
   } catch (error) {
-    throw error instanceof LogUnavailable ? late() : error;
+    if (!(error instanceof LogUnavailable)) throw error;
+    const failure = late();
+    failure.cause = error.cause;
+    throw failure;
   } finally {
     clearTimeout(timer);
   }

@@ -44,7 +44,7 @@ export class FleetsController {
   @ApiBody({ type: InitializeFleetBody, required: false })
   @ApiCreatedResponse({ type: CommandAnswerBody })
   @ApiOkResponse({ type: CommandAnswerBody })
-  @ApiProblems(400, 412, 413, 415, 422, 503)
+  @ApiProblems(400, 403, 412, 413, 415, 422, 503)
   initialize(
     @StrictPath(FleetPath) { fleet }: FleetPath,
     @StrictQuery(NoQuery) _query: NoQuery,

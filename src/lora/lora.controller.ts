@@ -1,12 +1,14 @@
 import { Controller, Get, Post } from '@nestjs/common';
 import {
   ApiBody,
+  ApiExtraModels,
   ApiHeader,
   ApiOkResponse,
   ApiOperation,
   ApiQuery,
   ApiResponse,
   ApiTags,
+  getSchemaPath,
 } from '@nestjs/swagger';
 
 import { type Caller, FromCaller } from '../http/caller.js';
@@ -20,6 +22,7 @@ import {
   DeployAnswerBody,
   DeployBody,
   DisableBody,
+  FleetsAnswerBody,
   StatusBody,
   StatusQuery,
   VersionedBody,
@@ -58,11 +61,17 @@ export class LoraController {
   @ApiOperation({
     summary: 'Kill-switch: turn LoRA off',
     description:
-      'Never refused for its form: what cannot be read is set aside and named in `notice`. `fleet=*`: all fleets.',
+      'Never refused for its form: what cannot be read is set aside and named in `notice`. `fleet=*` is all fleets, in ' +
+      'one commit; the answer then has the states of all, without their histories.',
   })
-  @ApiCommand()
+  @ApiCommand('A fleet, or `*`: all fleets.')
   @ApiBody({ type: CommandBody, required: false })
-  @ApiOkResponse({ type: CommandAnswerBody })
+  @ApiExtraModels(CommandAnswerBody, FleetsAnswerBody)
+  @ApiOkResponse({
+    schema: {
+      oneOf: [{ $ref: getSchemaPath(CommandAnswerBody) }, { $ref: getSchemaPath(FleetsAnswerBody) }],
+    },
+  })
   @ApiProblems(400, 404, 412, 503)
   disable(
     @FromKillTarget() target: KillTarget,
@@ -77,7 +86,7 @@ export class LoraController {
   @ApiCommand()
   @ApiBody({ type: VersionedBody, required: false })
   @ApiOkResponse({ type: CommandAnswerBody })
-  @ApiProblems(400, 404, 409, 412, 413, 415, 422, 503)
+  @ApiProblems(400, 403, 404, 409, 412, 413, 415, 422, 503)
   enable(
     @StrictQuery(FleetQuery) { fleet }: FleetQuery,
     @JsonBody(VersionedBody) body: VersionedBody,
@@ -91,7 +100,7 @@ export class LoraController {
   @ApiCommand()
   @ApiBody({ type: VersionedBody, required: false })
   @ApiOkResponse({ type: CommandAnswerBody })
-  @ApiProblems(400, 404, 409, 412, 413, 415, 422, 503)
+  @ApiProblems(400, 403, 404, 409, 412, 413, 415, 422, 503)
   rollback(
     @StrictQuery(FleetQuery) { fleet }: FleetQuery,
     @JsonBody(VersionedBody) body: VersionedBody,
@@ -105,7 +114,7 @@ export class LoraController {
   @ApiCommand()
   @ApiBody({ type: DeployBody })
   @ApiOkResponse({ type: DeployAnswerBody })
-  @ApiProblems(400, 404, 409, 412, 413, 415, 422, 503)
+  @ApiProblems(400, 403, 404, 409, 412, 413, 415, 422, 503)
   deploy(
     @StrictQuery(FleetQuery) { fleet }: FleetQuery,
     @JsonBody(DeployBody) body: DeployBody,

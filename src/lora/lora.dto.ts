@@ -134,13 +134,16 @@ export class FleetStateBody implements StateView {
 }
 
 export class StatusBody extends FleetStateBody {
-  @ApiProperty({ type: [RollbackEntryBody], description: 'The newest 100, oldest first.' })
-  rollback_history!: RollbackEntryBody[];
-  @ApiProperty({
-    type: [ActivationEntryBody],
-    description: 'The newest 100 enables and deploys, oldest first.',
+  @ApiPropertyOptional({
+    type: [RollbackEntryBody],
+    description: 'The newest 100, oldest first. A stale answer may lack it.',
   })
-  activation_history!: ActivationEntryBody[];
+  rollback_history?: RollbackEntryBody[];
+  @ApiPropertyOptional({
+    type: [ActivationEntryBody],
+    description: 'The newest 100 enables and deploys, oldest first. A stale answer may lack it.',
+  })
+  activation_history?: ActivationEntryBody[];
   @ApiPropertyOptional({
     type: Boolean,
     description: 'With `at`: whether the log holds a later event, so that this answer can never change.',

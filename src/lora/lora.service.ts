@@ -37,11 +37,10 @@ export class LoraService {
 
   /**
    * Handles a command of one fleet.
-   * @param ignored what a kill had to set aside of its request
    * @throws Refusal, LogUnavailable, or Problem 400 for a header
    */
-  handle(command: LoraCommand, caller: Caller, ignored: readonly string[] = []): Promise<Answer<string>> {
-    return this.one(command, caller, ignored);
+  handle(command: LoraCommand, caller: Caller): Promise<Answer<string>> {
+    return this.one(command, caller, []);
   }
 
   /** A deploy, whose answer has some words more, for the clients of the service that this one replaces. */
@@ -62,14 +61,14 @@ export class LoraService {
    * @throws Problem 400 only when the fleet is not unmistakable
    */
   async disable(target: KillTarget, body: Lenient<DisableBody>, caller: Caller): Promise<Answer<unknown>> {
-    refuseOtherFleet(target, body.value.fleet === undefined ? body.unread?.fleet : body.value.fleet);
+    refuseOtherFleet(target, body);
     const everywhere = target.fleet === '*';
     if (everywhere && caller.headers['if-match'] !== undefined) {
       throw Problem.invalid('If-Match', 'cannot go with fleet=*');
     }
     const ignored = [...target.ignored, ...body.ignored];
     const command = disableCommand(target.fleet, body.value);
-    if (!everywhere) return this.handle(command, caller, ignored);
+    if (!everywhere) return this.one(command, caller, ignored);
     const answered = await this.carryOut(command, caller, ignored, (taken) => this.answers.all(taken));
     const wait = preferredWait(caller);
     return wait === undefined ? answered : this.arrival.all(answered, wait);
@@ -140,7 +139,7 @@ export class LoraService {
       return { outcome: await this.store.append(submission), key: headers.key, deadline, notices };
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      if (error.code === 'unknown-fleet') throw unknownFleet(command.fleet, this.store.memory.names());
+      if (error.code === 'unknown-fleet') throw this.noSuchFleet(command.fleet, headers.key);
       if (error.code !== 'idempotency-key-reused' || !isKill) throw error;
       // A kill is taken all the same: under a key of its own.
       const key = uuid();
@@ -149,6 +148,13 @@ export class LoraService {
       );
       return { outcome: await this.store.append({ ...submission, key }), key, deadline, notices };
     }
+  }
+
+  /** Before the first start has made a fleet, that one does not exist says nothing of whether it will. */
+  private noSuchFleet(fleet: string, key: string): Error {
+    const { memory } = this.store;
+    if (!memory.isEmpty) return unknownFleet(fleet, memory.names());
+    return new LogUnavailable('The log has no fleet yet. Nothing was changed.', 'none', key);
   }
 
   /** Under which state a command arrives; nothing can come between a kill, or the making of a fleet, and the log. */

@@ -35,7 +35,8 @@ export class StatusService {
 
   /**
    * The state of a fleet. By default it reflects every command that was acknowledged anywhere before the read began;
-   * where the log cannot be asked, it is marked stale. 304 without a body when the reader's tag is the current one.
+   * where the log cannot be asked, it is marked stale. 304 without a body when the reader's tag is the current one;
+   * not while the log is behind what this replica has seen, because there a tag may name two states.
    * @param wait how long to wait for another state than that of the tag before saying 304
    */
   async status(
@@ -50,13 +51,10 @@ export class StatusService {
     if (ready && !stale && ifNoneMatch === undefined) return ready;
     const tag = tagOf(logId, snapshot.generation);
     const headers = { ...jsonHeaders, ETag: `"${tag}"`, 'Cache-Control': 'no-cache' };
-    if (stale) {
-      const asOf = this.store.readIndex.lastConfirmed?.time.toISOString() ?? null;
-      const text = stateText(logId, snapshot, snapshot.histories, { stale: true, as_of: asOf });
-      return new Answer(text, { ...headers, Warning: '110 - "Response is Stale"' });
-    }
-    // A 304 says "what you have is current": only a confirmation can tell.
-    if (consistency !== 'eventual' && ifNoneMatch !== undefined && tagMatches(ifNoneMatch, tag, false)) {
+    if (stale) return this.staleAnswer(logId, snapshot, headers);
+    // A 304 says "what you have is current": only a confirmation by a log that is trusted can tell.
+    const canTell = consistency !== 'eventual' && !this.store.memory.wentBackwards;
+    if (canTell && ifNoneMatch !== undefined && tagMatches(ifNoneMatch, tag, false)) {
       if (wait !== undefined) {
         await this.hub.change(snapshot, wait.seconds * 1000, wait.signal);
         // What is said now rests on a confirmation of its own.
@@ -65,7 +63,23 @@ export class StatusService {
       }
       return new Answer(undefined, headers, 304);
     }
-    return ready ?? this.serialise(logId, snapshot, headers);
+    try {
+      return ready ?? (await this.serialise(logId, snapshot, headers));
+    } catch (error) {
+      if (consistency === 'strong' || !(error instanceof LogUnavailable)) throw error;
+      return this.staleAnswer(logId, snapshot, headers);
+    }
+  }
+
+  /** What is known, with the histories where memory has them. */
+  private staleAnswer(
+    logId: string,
+    snapshot: FleetSnapshot,
+    headers: Readonly<Record<string, string>>,
+  ): Answer<string> {
+    const asOf = this.store.readIndex.lastConfirmed?.time.toISOString() ?? null;
+    const text = stateText(logId, snapshot, snapshot.histories, { stale: true, as_of: asOf });
+    return new Answer(text, { ...headers, Warning: '110 - "Response is Stale"' });
   }
 
   /**
@@ -78,7 +92,7 @@ export class StatusService {
       await this.confirmed(fleet);
       throw new Refusal('no-state-yet', `Fleet ${fleet} had no state yet at ${time}.`, null);
     }
-    const histories = await this.store.answers.histories(fleet, stored.generation);
+    const histories = await this.reader.histories(fleet, stored.generation);
     const headers = { ...jsonHeaders, ETag: `"${tagOf(logId, stored.generation)}"` };
     return new Answer(stateText(logId, stored, histories, { final }), headers);
   }
@@ -95,7 +109,7 @@ export class StatusService {
   async page(after: string, limit: number): Promise<FleetPageBody> {
     await this.store.readIndex.confirm();
     const { memory } = this.store;
-    const names = memory.names().filter((name) => name > after);
+    const names = memory.seenNames().filter((name) => name > after);
     const fleets = names.slice(0, limit).map((name) => {
       const { snapshot, logId } = this.seen(name);
       return viewOf(logId, snapshot);

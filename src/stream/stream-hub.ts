@@ -102,6 +102,7 @@ export class StreamHub implements OnModuleInit {
    * and when this replica goes stale or stops.
    */
   async change({ fleet, generation }: FleetSnapshot, milliseconds: number, gone: AbortSignal): Promise<void> {
+    if (gone.aborted) return;
     const tag = tagOf(this.store.memory.logId ?? '', generation);
     await this.counted(async () => {
       const { waiters } = this.audienceOf(fleet);
@@ -187,6 +188,8 @@ export class StreamHub implements OnModuleInit {
     if (news === undefined || memory.logId === undefined || memory.wentBackwards) {
       audience.news = audience.telling = undefined;
       untold.clear();
+      // Where the log went backwards a tag may name two states: nobody waits for another one, and no stream goes on.
+      if (memory.wentBackwards) for (const done of waiters.keys()) done();
       return;
     }
     const tag = tagOf(memory.logId, news.generation);
@@ -226,7 +229,10 @@ export class StreamHub implements OnModuleInit {
     if (stale === this.stale) return;
     this.stale = stale;
     if (!stale || this.count === 0) return;
-    this.logger.warn(`The log has not answered for ${STALE_MS / 1000} s: ending ${this.count} streams.`);
+    const why = this.store.memory.wentBackwards
+      ? 'went backwards'
+      : `has not answered for ${STALE_MS / 1000} s`;
+    this.logger.warn(`The log ${why}: ending ${this.count} streams and waiting reads.`);
     this.endAll(staleEvent(this.store.readIndex.lastConfirmed?.time));
   }
 

@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, chown, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { isPostgresOn } from '../../src/database/embedded-processes.js';
 import { type EmbeddedServer, joinEmbeddedServer } from '../../src/database/embedded-server.js';
@@ -142,6 +143,36 @@ describe('the embedded PostgreSQL', () => {
     process.kill(one.serverPid, 'SIGKILL');
     const next = await enter(dataDir);
     expect(next.pid).not.toBe(one.serverPid);
+    expect(await count(next.ownerUrl)).toBe(1);
+  });
+
+  it('is started when the server that was found is dying, and takes no connection any more', async () => {
+    const dataDir = await newFolder();
+    const before = await enter(dataDir);
+    await keep(before.ownerUrl);
+    await before.leave();
+    const data = join(dataDir, 'postgres/cluster/data');
+    const port = Number(new URL(before.ownerUrl).port);
+
+    // What a killed server looks like until the system has taken it off: its process is there, and says ready.
+    const sleeping = ['-e', 'setInterval(() => undefined, 1000)', '--', '-D', data];
+    const dying = spawn(process.execPath, sleeping, { argv0: 'postgres' });
+    others.push(dying);
+    await once(dying, 'spawn');
+    await until(() => isPostgresOn(dying.pid ?? 0, data));
+    const lines = [dying.pid, data, 1, port, '', '127.0.0.1', '', 'ready'];
+    await writeFile(join(data, 'postmaster.pid'), `${lines.join('\n')}\n`);
+    const gone = once(dying, 'exit');
+    const listener = createServer((socket) => {
+      listener.close();
+      dying.kill('SIGKILL');
+      void gone.then(() => socket.resetAndDestroy());
+    });
+    listener.listen(port, '127.0.0.1');
+    await once(listener, 'listening');
+
+    const next = await enter(dataDir);
+    expect(next.pid).not.toBe(dying.pid);
     expect(await count(next.ownerUrl)).toBe(1);
   });
 

@@ -258,9 +258,26 @@ describe('nginx.conf', () => {
     expect(directive('client_max_body_size')).toEqual(['0']);
   });
 
+  it('gives a command a key, and names it when no replica answers, unless it could break the document', () => {
+    expect(block('map $http_idempotency_key $idempotency_key_passed')).toMatch(
+      /"" +\$request_id;\s+default \$http_idempotency_key;/,
+    );
+    expect(directive('proxy_set_header')).toContain('Idempotency-Key $idempotency_key_passed');
+    const member = block('map $idempotency_key_passed $idempotency_key_member');
+    const [, pattern = '', text = ''] = /"~([^"]+)" +'([^']+)';/.exec(member) ?? [];
+    expect(member).toMatch(/default +"";/);
+    const [document = ''] = directive('return').map((line) => line.slice(line.indexOf('{'), -1));
+    for (const key of ['5a1dd315356f40fd923cda9a840cd216', 'INC-1042-kill', 'a"b', 'a\\b', 'a b']) {
+      const named = new RegExp(pattern).test(key) ? text.replace('$idempotency_key_passed', key) : '';
+      const told = JSON.parse(document.replace('$idempotency_key_member', named)) as Record<string, unknown>;
+      expect(told.idempotency_key).toBe(/^[\w-]+$/.test(key) ? key : undefined);
+    }
+  });
+
   it('answers for replicas that do not in a problem document', () => {
     const [status, document] = /^(\d+) '(.*)'$/.exec(directive('return')[0] ?? '')?.slice(1) ?? [];
-    expect(JSON.parse(document ?? '')).toMatchObject({
+    const plain = (document ?? '').replace('$idempotency_key_member', '');
+    expect(JSON.parse(plain)).toMatchObject({
       status: Number(status),
       code: 'log-unavailable',
       outcome: 'unknown',

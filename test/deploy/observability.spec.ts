@@ -45,7 +45,20 @@ const expressions: readonly (readonly [string, string])[] = [
 const namesIn = (text: string): string[] => [...new Set(text.match(/\blora_[a-z_]+\b/g) ?? [])];
 
 /** What PromQL knows of itself, as far as it is used. */
-const WORDS = ['and', 'by', 'on', 'for', 'min', 'max', 'sum', 'rate', 'increase', 'histogram_quantile'];
+const WORDS = [
+  'and',
+  'by',
+  'for',
+  'on',
+  'group_left',
+  'offset',
+  'min',
+  'max',
+  'sum',
+  'rate',
+  'increase',
+  'histogram_quantile',
+];
 /** `instance` is added by Prometheus, the others by the service. */
 const LABELS = ['instance', 'fleet', 'type', 'outcome', 'state', 'le'];
 
@@ -94,6 +107,7 @@ describe('alerts.yml and dashboard.json', () => {
     const words = expression
       .replace(/"[^"]*"/g, '')
       .replace(/\[[^\]]*\]/g, '')
+      .replace(/\boffset \d+[smh]\b/g, 'offset')
       .match(/[a-z_]+\b/gi);
     const known = [...WORDS, ...LABELS];
     expect(words?.filter((word) => !word.startsWith('lora_') && !known.includes(word))).toStrictEqual([]);
@@ -115,6 +129,30 @@ describe('alerts.yml and dashboard.json', () => {
       expect(annotations.summary).toMatch(/\S/);
       if (lasting !== undefined) expect(lasting).toMatch(/^\d+[smh]$/);
     }
+  });
+
+  it('wake somebody for every command that the log could not take, also for the first one', () => {
+    const { expr } = rules.find(({ alert }) => alert === 'LoraCommandUnavailable') ?? { expr: '' };
+    const pattern = /outcome=~"([^"]+)"/.exec(expr)?.[1] ?? '';
+    const counted = metrics.samples.filter(({ name, labels }) => {
+      return name === 'lora_commands_total' && new RegExp(`^(${pattern})$`).test(labels.outcome ?? '');
+    });
+    // A series that begins with its first command has not increased: it must be there, at 0, from the start.
+    const series = counted.map(
+      ({ labels, value }) => `${labels.type ?? ''} ${labels.outcome ?? ''} ${value}`,
+    );
+    const types = ['InitializeFleet', 'DisableLora', 'EnableLora', 'RollBackLora', 'DeployAdapter'];
+    const outcomes = ['unavailable-none', 'unavailable-unknown'];
+    expect(series.sort()).toStrictEqual(
+      types.flatMap((type) => outcomes.map((outcome) => `${type} ${outcome} 0`)).sort(),
+    );
+  });
+
+  it('do not take replicas that were scraped at different moments for ones that disagree', () => {
+    const rule = rules.find(({ alert }) => alert === 'LoraReplicasDisagree');
+    // Compared with what was known a minute before, and for longer than that minute.
+    expect(rule?.expr).toMatch(/^lora_log_position < .*max\(lora_log_position offset 1m\)$/);
+    expect(rule?.for).toBe('2m');
   });
 
   it('have panels that do not overlap', () => {

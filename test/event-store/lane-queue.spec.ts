@@ -63,18 +63,18 @@ const kinds = (batch: readonly Pending[]): Record<string, number> => {
 
 describe('what waits', () => {
   it('is nothing at first', () => {
-    expect([queue.length, queue.hasKill]).toEqual([0, false]);
+    expect(queue.length).toBe(0);
     expect(queue.takeBatch()).toEqual([]);
-    expect(queue.takeKills()).toEqual([]);
+    expect(queue.takeKills([])).toEqual([]);
   });
 
-  it('is counted, and whether a kill is among it', () => {
+  it('is counted', () => {
     waiting('enable', 'make');
-    expect([queue.length, queue.hasKill]).toEqual([2, false]);
+    expect(queue.length).toBe(2);
     const [kill] = waiting('kill');
-    expect([queue.length, queue.hasKill]).toEqual([3, true]);
+    expect(queue.length).toBe(3);
     if (kill) queue.remove(kill);
-    expect([queue.length, queue.hasKill]).toEqual([2, false]);
+    expect(queue.length).toBe(2);
   });
 
   it('has its place by its arrival, also when it has been tried and comes back', () => {
@@ -91,14 +91,14 @@ describe('what waits', () => {
   it('is nothing that has its answer', () => {
     const [answered, open] = [arriving('kill'), arriving('enable')];
     queue.add([{ ...answered, settled: true }, open]);
-    expect([queue.length, queue.hasKill]).toEqual([1, false]);
+    expect(queue.length).toBe(1);
     expect(queue.takeBatch()).toEqual([open]);
   });
 
   it('is taken once', () => {
     waiting('kill', 'enable');
     expect(queue.takeBatch()).toHaveLength(2);
-    expect([queue.length, queue.takeBatch(), queue.takeKills()]).toEqual([0, [], []]);
+    expect([queue.length, queue.takeBatch(), queue.takeKills([])]).toEqual([0, [], []]);
   });
 });
 
@@ -214,14 +214,41 @@ describe('a batch that is topped up', () => {
 describe('the kills', () => {
   it('are taken without the rest, in the order of their arrival', () => {
     waiting('enable', 'kill', 'make', 'kill');
-    expect(named(queue.takeKills())).toEqual(['kill 2', 'kill 4']);
-    expect(queue.hasKill).toBe(false);
+    expect(named(queue.takeKills([]))).toEqual(['kill 2', 'kill 4']);
     expect(named(queue.takeBatch())).toEqual(['make 3', 'enable 1']);
   });
 
   it('are never more than a batch', () => {
     waiting(...many(70, 'kill'));
-    expect(queue.takeKills()).toHaveLength(64);
+    expect(queue.takeKills([])).toHaveLength(64);
     expect(queue.length).toBe(6);
+  });
+
+  it('go with those that a batch holds up, and never more of both than a batch', () => {
+    waiting('kill', 'enable', 'kill');
+    const held = queue.takeBatch().slice(0, 2);
+    waiting('kill', 'enable');
+    expect(named(queue.takeKills(held))).toEqual(['kill 1', 'kill 3', 'kill 4']);
+    waiting(...many(70, 'kill'));
+    expect(queue.takeKills(held)).toHaveLength(64);
+    expect(queue.length).toBe(1 + 8);
+  });
+
+  it('that have to go alone go alone, after those that need not', () => {
+    const [first, , third] = waiting('kill', 'kill', 'kill', 'enable');
+    for (const each of [first, third]) if (each) each.alone = true;
+    expect(named(queue.takeKills([]))).toEqual(['kill 2']);
+    expect(named(queue.takeKills([]))).toEqual(['kill 1']);
+    expect(named(queue.takeKills([]))).toEqual(['kill 3']);
+    expect(queue.takeKills([])).toEqual([]);
+  });
+
+  it('do not join one that has to go alone and is held up', () => {
+    const [lonely] = waiting('kill');
+    if (lonely) lonely.alone = true;
+    const held = queue.takeBatch();
+    waiting('kill');
+    expect(named(queue.takeKills(held))).toEqual(['kill 1']);
+    expect(queue.length).toBe(1);
   });
 });

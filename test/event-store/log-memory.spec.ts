@@ -295,6 +295,16 @@ describe('a log that goes backwards', () => {
     expect(memory.seen('c')).toBeNull();
   });
 
+  it('keeps a fleet that was made and killed after the backup among those that readers see', () => {
+    absorb(killed.tell('c', disabled('v1')));
+    const other = killed.until(3);
+    absorb(other);
+    memory.load(other.snapshot());
+    expect(memory.names()).toEqual(['a', 'b']);
+    expect(memory.seenNames()).toEqual(['a', 'b', 'c']);
+    expect(memory.seen('c')).toMatchObject({ state: { enabled: false } });
+  });
+
   it('keeps it also while the log goes on, goes backwards again, or is read anew', () => {
     const other = killed.until(3);
     absorb(other);

@@ -11,9 +11,14 @@ interface Operation {
   readonly parameters?: readonly Parameter[];
   readonly responses: Readonly<Record<string, { readonly content?: Readonly<Record<string, unknown>> }>>;
 }
+interface Schema {
+  readonly properties?: Readonly<Record<string, unknown>>;
+  readonly required?: readonly string[];
+}
 interface Description {
   readonly openapi: string;
   readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
+  readonly components: { readonly schemas: Readonly<Partial<Record<string, Schema>>> };
 }
 
 let service: TestApp;
@@ -108,9 +113,11 @@ it('describes what is answered, refusals too', () => {
   for (const path of ['/lora/enable', '/lora/rollback', '/lora/deploy', '/adapters/{version}/deploy']) {
     const { responses } = operation('post', path);
     expect(Object.keys(responses)).toStrictEqual(
-      ['200', '400', '404', '409', '412', '413', '415', '422', '503'].filter((status) => status in responses),
+      ['200', '400', '403', '404', '409', '412', '413', '415', '422', '503'].filter(
+        (status) => status in responses,
+      ),
     );
-    expect(Object.keys(responses)).toHaveLength(9);
+    expect(Object.keys(responses)).toHaveLength(10);
     expect(responses['400']?.content).toHaveProperty(['application/problem+json']);
     expect(responses['200']?.content).toHaveProperty(['application/json']);
   }
@@ -121,6 +128,25 @@ it('describes what is answered, refusals too', () => {
   );
   const text = JSON.stringify(description);
   for (const code of Object.keys(PROBLEMS)) expect(text).toContain(code);
+});
+
+it('describes that a kill of all fleets answers with all of them', () => {
+  const { responses, parameters } = operation('post', '/lora/disable');
+  const schema = (name: string) => ({ $ref: `#/components/schemas/${name}` });
+  expect(responses['200']?.content).toMatchObject({
+    'application/json': { schema: { oneOf: [schema('CommandAnswerBody'), schema('FleetsAnswerBody')] } },
+  });
+  expect(parameters?.find(({ name }) => name === 'fleet')).toMatchObject({
+    description: expect.stringContaining('`*`: all fleets') as unknown,
+  });
+});
+
+it('does not promise histories, which a stale answer may lack', () => {
+  const { StatusBody } = description.components.schemas;
+  expect(Object.keys(StatusBody?.properties ?? {})).toEqual(
+    expect.arrayContaining(['rollback_history', 'activation_history']),
+  );
+  expect(StatusBody?.required?.filter((name) => name.endsWith('_history'))).toStrictEqual([]);
 });
 
 it('resolves every reference inside itself', () => {

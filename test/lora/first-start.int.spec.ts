@@ -1,8 +1,14 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 
+import { readSettings } from '../../src/config/settings.js';
+import { closeApp, createApp, listen } from '../../src/configure-app.js';
+import { Database } from '../../src/database/database.js';
+import { EventStore } from '../../src/event-store/event-store.js';
+import { FirstStart } from '../../src/lora/first-start.js';
 import { type TestApp, startApp } from '../support/app.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
-import { headOf } from '../support/problem.js';
+import { Api } from '../support/http.js';
+import { expectProblem, headOf } from '../support/problem.js';
 
 let database: TestDatabase;
 const running: TestApp[] = [];
@@ -132,6 +138,28 @@ describe('a later start', () => {
       { fleet: 'default' },
     ]);
   });
+});
+
+it('between the opening of the log and the first start no kill is told that its fleet does not exist', async () => {
+  const settings = readSettings({ PORT: '0', DATABASE_URL: database.url });
+  const silent = (): void => undefined;
+  const app = await createApp(settings, { log: silent, warn: silent, error: silent });
+  try {
+    const api = new Api(await listen(app, settings));
+    await app.get(Database).open();
+    await app.get(EventStore).open();
+    const kill = await api.post('/lora/disable');
+    expectProblem(kill, 'log-unavailable', '/lora/disable');
+    expect(kill.body).toMatchObject({
+      outcome: 'none',
+      detail: expect.stringMatching(/no fleet yet/) as unknown,
+    });
+    await app.get(FirstStart).run();
+    expect(await api.post('/lora/disable')).toMatchObject({ status: 200, body: { enabled: false } });
+    expectProblem(await api.post('/lora/disable?fleet=nope'), 'unknown-fleet', '/lora/disable');
+  } finally {
+    await closeApp(app);
+  }
 });
 
 it('two first starts at the same time make one fleet', async () => {

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 
 import { type TestApp, startApp } from '../support/app.js';
 import type { Reply } from '../support/http.js';
+import { Metrics } from '../support/metrics.js';
 import { appendsNothing, expectInvalid, expectProblem, headOf } from '../support/problem.js';
 
 let service: TestApp;
@@ -122,6 +123,19 @@ describe('Idempotency-Key', () => {
       const told = states.filter(({ notice }) => notice?.includes('LoRA is ENABLED now'));
       expect(told.map((each) => each.fleet)).toStrictEqual([fleet]);
     });
+    await service.api.post('/lora/enable');
+  });
+
+  it('of a kill of all fleets is told again after one question to the log, not one for each fleet', async () => {
+    const fleets = Array.from({ length: 40 }, (_, nth) => `/fleets/${fleet}-${nth}`);
+    await Promise.all(fleets.map((path) => service.api.send('PUT', path)));
+    const kill = () => service.api.post('/lora/disable?fleet=*', {}, { 'idempotency-key': key });
+    const first = await kill();
+    const asked = async () => (await Metrics.of(service.api)).value('lora_read_index_reads_total') ?? 0;
+    const before = await asked();
+    expect(await kill()).toMatchObject({ status: 200, body: first.body });
+    // The replica asks of itself now and then, too.
+    expect((await asked()) - before).toBeLessThan(fleets.length);
     await service.api.post('/lora/enable');
   });
 

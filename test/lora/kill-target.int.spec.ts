@@ -19,6 +19,7 @@ beforeEach(async () => {
 afterAll(() => service.close());
 
 const json = { 'content-type': 'application/json' };
+const MULTIPART = '--x\r\nContent-Disposition: form-data; name="fleet"\r\n\r\ncanary\r\n--x--\r\n';
 
 /** The kill was taken, of `default` alone, and `notice` names what was set aside. */
 async function expectKilled(
@@ -217,6 +218,64 @@ describe('a kill whose fleet is not clear is refused, and kills nobody', () => {
       const text = '{"fleet":"canary","reason":"regression_detected"}';
       const reply = await service.api.send('POST', '/lora/disable', { text, headers: form });
       expectInvalid(reply, 'fleet', '/lora/disable');
+    });
+  });
+
+  describe('a body that cannot be read and seems to name a fleet', () => {
+    const form = { 'content-type': 'application/x-www-form-urlencoded' };
+    const unclear: readonly (readonly [string, Record<string, string>, string | Uint8Array])[] = [
+      ['a form', form, 'fleet=canary'],
+      ['a form with more', form, 'reason=regression_detected&fleet=canary'],
+      ['a form in upper case', form, 'FLEET=canary'],
+      ['a form that names the default fleet', form, 'fleet=default'],
+      ['a multipart form', { 'content-type': 'multipart/form-data; boundary=x' }, MULTIPART],
+      ['YAML', { 'content-type': 'application/yaml' }, 'fleet: canary'],
+      ['a trailing comma', json, '{"fleet":"canary",}'],
+      ['single quotes', json, "{'fleet':'canary'}"],
+      ['no quotes', json, '{fleet:canary}'],
+      ['a fleet given twice', json, '{"fleet":"canary","fleet":"default"}'],
+      ['a list', json, '[{"fleet":"canary"}]'],
+      ['more than 16 KiB', json, padded({ fleet: 'canary' }, 16 * 1024 + 1)],
+      ['bytes that are no UTF-8', json, Buffer.from('{"fleet":"canary","reason":"caf\xe9",}', 'latin1')],
+    ];
+
+    it.each(unclear)('%s: refused when the query names none', async (_, headers, text) => {
+      await appendsNothing(service.database, async () => {
+        const reply = await service.api.send('POST', '/lora/disable', { text, headers });
+        expectInvalid(reply, 'fleet', '/lora/disable');
+        expect(reply.body.notice).toMatch(/^Nothing was changed\./);
+      });
+    });
+
+    it.each(unclear)('%s: taken when the query names one', async (_, headers, text) => {
+      const reply = await service.api.send('POST', '/lora/disable?fleet=default', { text, headers });
+      await expectKilled(reply, mention('the body'));
+    });
+
+    it('that stalls: refused when the query names none, taken when it names one', async () => {
+      const stalling = { ...json, 'content-length': 40 };
+      const [plain, named] = await Promise.all([
+        RawConnection.open(service.api.url),
+        RawConnection.open(service.api.url),
+      ]);
+      plain.head('POST', '/lora/disable', stalling).write('{"fleet":"can');
+      const refused = await plain.reply();
+      expectInvalid(refused, 'fleet', '/lora/disable');
+      expect(await headOf(service.database)).toBe(before);
+      named.head('POST', '/lora/disable?fleet=default', stalling).write('{"fleet":"can');
+      await expectKilled(await named.reply(), mention('the body'));
+      for (const each of [plain, named]) each.close();
+    });
+
+    it.each([
+      ['a reason in valid JSON', json, '{"reason":"the fleet is slow: \\"fleet\\":1"}', undefined],
+      ['a reason in JSON of a wrong type', form, '{"reason":"the fleet is slow"}', /Ignored: the body/],
+      ['the very fleet, in JSON of a wrong type', form, '{"fleet":"default"}', /Ignored: the body/],
+      ['a word that has it inside', form, 'reason=fleeting', /Ignored: the body/],
+    ])('is not %s', async (_, headers, text, ignored) => {
+      const reply = await service.api.send('POST', '/lora/disable', { text, headers });
+      const reason = ignored ? 'manual_operation' : 'the fleet is slow: "fleet":1';
+      await expectKilled(reply, ignored, reason);
     });
   });
 

@@ -111,6 +111,21 @@ describe('GET /lora/status?at=', () => {
     expectProblem(await at('9999-01-01T00:00:00Z', 'nope'), 'unknown-fleet', '/lora/status');
   });
 
+  it('leaves the connection alone that the answers to commands need', async () => {
+    const other = await startApp();
+    const { body } = await other.api.post('/lora/disable');
+    expect((await other.api.get(`/lora/status?at=${String(body.updated_at)}`)).body).toMatchObject({
+      generation: body.generation,
+      activation_history: [],
+    });
+    const sessions = await other.database.query(
+      `select from pg_stat_activity where datname = current_database()
+       and application_name = 'lora-control-plane answers'`,
+    );
+    expect(sessions).toHaveLength(0);
+    await other.close();
+  });
+
   it('that is no time is 400', async () => {
     const bad = [
       '',

@@ -6,6 +6,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { ExpressAdapter } from '@nestjs/platform-express';
 import type { Express } from 'express';
 
+import { EventStore } from '../../src/event-store/event-store.js';
 import { staleEvent } from '../../src/stream/sse-format.js';
 import { StreamClient } from '../../src/stream/stream-client.js';
 import { StreamHub } from '../../src/stream/stream-hub.js';
@@ -125,6 +126,16 @@ describe('STREAMS_MAX', () => {
       stream.close();
       await eventually(() => open(service) === 0);
     }
+  });
+
+  it('has no place for a reader that has gone before it waits', async () => {
+    const service = await start({ STREAMS_MAX: '1' });
+    await listen(service);
+    const snapshot = service.app.get(EventStore).memory.get('default');
+    if (snapshot === null) throw new Error('There is no fleet default.');
+    // It would be refused a place, or wait for a minute.
+    await service.app.get(StreamHub).change(snapshot, 60_000, AbortSignal.abort());
+    expect(open(service)).toBe(1);
   });
 
   it('gives places back when clients leave while they are being confirmed', async () => {
