@@ -140,12 +140,12 @@ function meanwhileOf(
   overlay: Overlay,
 ): Meanwhile | null {
   if (confirmed === null) return null;
-  const { generation } = confirmed;
+  const { position } = confirmed;
   const known = memory.get(fleet);
   const last = known?.lastKill ?? null;
   return {
-    kill: overlay.kills.get(fleet)?.kill ?? (last && last.generation > generation ? last : null),
-    versionChanged: overlay.versionChanged.has(fleet) || (known?.versionChangedAt ?? 0) > generation,
+    kill: overlay.kills.get(fleet)?.kill ?? (last && last.generation > position ? last : null),
+    versionChanged: overlay.versionChanged.has(fleet) || (known?.versionChangedAt ?? 0) > position,
   };
 }
 

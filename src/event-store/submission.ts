@@ -14,7 +14,7 @@ export interface Submission {
   /** Of what the command asks; the same key with another one is refused. */
   readonly fingerprint: Buffer;
   readonly origin: Origin;
-  /** The fleet as confirmed after the command had arrived; null where nothing can come between. */
+  /** The log as confirmed after the command had arrived; null where nothing can come between. */
   readonly confirmed: Confirmed | null;
   /** `performance.now()` at which the answer is due. */
   readonly deadline: number;
@@ -31,8 +31,8 @@ export interface Submission {
 }
 
 export interface Confirmed {
-  /** 0: there was no such fleet. */
-  readonly generation: number;
+  /** Every event up to here was known then. */
+  readonly position: number;
   /** Of the memory that it comes from. */
   readonly epoch: number;
 }

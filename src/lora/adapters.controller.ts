@@ -7,6 +7,7 @@ import { FleetQuery } from '../http/validation.js';
 import { ADAPTER_VERSION_PATTERN } from './domain/names.js';
 import { CommandBody, DeployAnswerBody, VersionPath } from './lora.dto.js';
 import { ApiCommand, ApiProblems } from '../http/openapi.js';
+import { type Confirmation, ConfirmedOnArrival } from './confirmation.js';
 import { deployCommand } from './lora.requests.js';
 import { LoraService } from './lora.service.js';
 
@@ -28,7 +29,8 @@ export class AdaptersController {
     @StrictQuery(FleetQuery) { fleet }: FleetQuery,
     @JsonBody(CommandBody) body: CommandBody,
     @FromCaller() caller: Caller,
+    @ConfirmedOnArrival() confirmation: Confirmation,
   ) {
-    return this.lora.deploy(deployCommand(fleet, version, body), caller);
+    return this.lora.deploy(deployCommand(fleet, version, body), caller, confirmation);
   }
 }

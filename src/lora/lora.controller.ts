@@ -15,6 +15,7 @@ import { type Caller, FromCaller } from '../http/caller.js';
 import { JsonBody, type Lenient, LenientJsonBody, StrictQuery } from '../http/params.js';
 import { ApiCommand, ApiProblems } from '../http/openapi.js';
 import { FleetQuery } from '../http/validation.js';
+import { type Confirmation, ConfirmedOnArrival } from './confirmation.js';
 import { FromKillTarget, type KillTarget } from './kill-target.js';
 import {
   CommandAnswerBody,
@@ -91,8 +92,9 @@ export class LoraController {
     @StrictQuery(FleetQuery) { fleet }: FleetQuery,
     @JsonBody(VersionedBody) body: VersionedBody,
     @FromCaller() caller: Caller,
+    @ConfirmedOnArrival() confirmation: Confirmation,
   ) {
-    return this.lora.handle(enableCommand(fleet, body), caller);
+    return this.lora.handle(enableCommand(fleet, body), caller, confirmation);
   }
 
   @Post('rollback')
@@ -105,8 +107,9 @@ export class LoraController {
     @StrictQuery(FleetQuery) { fleet }: FleetQuery,
     @JsonBody(VersionedBody) body: VersionedBody,
     @FromCaller() caller: Caller,
+    @ConfirmedOnArrival() confirmation: Confirmation,
   ) {
-    return this.lora.handle(rollBackCommand(fleet, body), caller);
+    return this.lora.handle(rollBackCommand(fleet, body), caller, confirmation);
   }
 
   @Post('deploy')
@@ -119,7 +122,8 @@ export class LoraController {
     @StrictQuery(FleetQuery) { fleet }: FleetQuery,
     @JsonBody(DeployBody) body: DeployBody,
     @FromCaller() caller: Caller,
+    @ConfirmedOnArrival() confirmation: Confirmation,
   ) {
-    return this.lora.deploy(deployCommand(fleet, body.adapter_version, body), caller);
+    return this.lora.deploy(deployCommand(fleet, body.adapter_version, body), caller, confirmation);
   }
 }

@@ -13,8 +13,15 @@ import { Arrival } from './arrival.js';
 import { CommandAnswers, type Taken } from './command-answers.js';
 import { type CommandHeaders, readCommandHeaders } from './command-headers.js';
 import { countFailure, countOutcome } from './command-metrics.js';
+import type { Confirmation } from './confirmation.js';
 import { within } from './deadline.js';
-import type { DeployAdapter, InitializeFleet, LoraCommand } from './domain/commands.js';
+import type {
+  DeployAdapter,
+  EnableLora,
+  InitializeFleet,
+  LoraCommand,
+  RollBackLora,
+} from './domain/commands.js';
 import { decide } from './domain/decide.js';
 import { LogUnavailable, Refusal, unknownFleet } from './domain/errors.js';
 import { type StoredState, tagMatches, tagOf } from './domain/view.js';
@@ -25,6 +32,16 @@ import { preferredWait } from './prefer-wait.js';
 
 /** The answer to a command is due this long after its arrival, whatever the database does. */
 const DEADLINE_MS = 1800;
+
+/** A command as it came. */
+interface Call {
+  readonly command: LoraCommand;
+  readonly caller: Caller;
+  /** What a kill had to set aside of its request. */
+  readonly ignored?: readonly string[];
+  /** Of commands that a kill can overtake. */
+  readonly confirmation?: Confirmation;
+}
 
 /** Takes a command from its caller to the log, and tells the caller what became of it. */
 @Injectable()
@@ -39,12 +56,16 @@ export class LoraService {
    * Handles a command of one fleet.
    * @throws Refusal, LogUnavailable, or Problem 400 for a header
    */
-  handle(command: LoraCommand, caller: Caller): Promise<Answer<string>> {
-    return this.one(command, caller, []);
+  handle(
+    command: EnableLora | RollBackLora,
+    caller: Caller,
+    confirmation: Confirmation,
+  ): Promise<Answer<string>> {
+    return this.one({ command, caller, confirmation });
   }
 
   /** A deploy, whose answer has some words more, for the clients of the service that this one replaces. */
-  deploy(command: DeployAdapter, caller: Caller): Promise<Answer<string>> {
+  deploy(command: DeployAdapter, caller: Caller, confirmation: Confirmation): Promise<Answer<string>> {
     const version = command.adapterVersion;
     const message = `Adapter ${version} is active in fleet ${command.fleet}.`;
     const words = ({ event }: Accepted) => ({
@@ -53,7 +74,7 @@ export class LoraService {
       from_version: event.from_version,
       message,
     });
-    return this.one(command, caller, [], words);
+    return this.one({ command, caller, confirmation }, words);
   }
 
   /**
@@ -68,28 +89,27 @@ export class LoraService {
     }
     const ignored = [...target.ignored, ...body.ignored];
     const command = disableCommand(target.fleet, body.value);
-    if (!everywhere) return this.one(command, caller, ignored);
-    const answered = await this.carryOut(command, caller, ignored, (taken) => this.answers.all(taken));
+    if (!everywhere) return this.one({ command, caller, ignored });
+    const answered = await this.carryOut({ command, caller, ignored }, (taken) => this.answers.all(taken));
     const wait = preferredWait(caller);
     return wait === undefined ? answered : this.arrival.all(answered, wait);
   }
 
   /** Makes a fleet; 200 and unchanged when it exists already. */
   initialize(command: InitializeFleet, caller: Caller): Promise<Answer<string>> {
-    return this.carryOut(command, caller, [], async (taken) => {
+    return this.carryOut({ command, caller }, async (taken) => {
       const { body, headers } = await this.answers.one(taken);
       return new Answer(body, headers, taken.outcome.type === 'unchanged' ? 200 : 201);
     });
   }
 
   private async one(
-    command: LoraCommand,
-    caller: Caller,
-    ignored: readonly string[],
+    call: Call,
     words?: (accepted: Accepted) => Readonly<Record<string, unknown>>,
   ): Promise<Answer<string>> {
+    const { command, caller } = call;
     let generation = 0;
-    const answered = await this.carryOut(command, caller, ignored, (taken) => {
+    const answered = await this.carryOut(call, (taken) => {
       if (taken.outcome.type !== 'unchanged') generation = taken.outcome.last;
       return this.answers.one(taken, words);
     });
@@ -97,24 +117,21 @@ export class LoraService {
     return wait === undefined ? answered : this.arrival.one(answered, command.fleet, generation, wait);
   }
 
-  private async carryOut<T>(
-    command: LoraCommand,
-    caller: Caller,
-    ignored: readonly string[],
-    answer: (taken: Taken) => Promise<Answer<T>>,
-  ): Promise<Answer<T>> {
+  private async carryOut<T>(call: Call, answer: (taken: Taken) => Promise<Answer<T>>): Promise<Answer<T>> {
+    const { type } = call.command;
     try {
-      const taken = await this.submit(command, caller, ignored);
+      const taken = await this.submit(call);
       const answered = await answer(taken);
-      countOutcome(command.type, taken.outcome.type);
+      countOutcome(type, taken.outcome.type);
       return answered;
     } catch (error) {
-      countFailure(command.type, error);
+      countFailure(type, error);
       throw error;
     }
   }
 
-  private async submit(command: LoraCommand, caller: Caller, ignored: readonly string[]): Promise<Taken> {
+  private async submit(call: Call): Promise<Taken> {
+    const { command, caller, ignored = [] } = call;
     const isKill = command.type === 'DisableLora';
     const headers = readCommandHeaders(caller, isKill);
     const setAside = [...ignored, ...headers.ignored];
@@ -126,7 +143,7 @@ export class LoraService {
       key: headers.key,
       fingerprint: fingerprintOf(command, headers),
       origin: caller.origin,
-      confirmed: await this.confirm(command, deadline, headers.key, caller),
+      confirmed: await this.confirm(call, deadline, headers.key),
       deadline,
       decide: (fleet, stored, meanwhile, logId) => {
         // That there is no such fleet is the better answer.
@@ -157,19 +174,17 @@ export class LoraService {
     return new LogUnavailable('The log has no fleet yet. Nothing was changed.', 'none', key);
   }
 
-  /** Under which state a command arrives; nothing can come between a kill, or the making of a fleet, and the log. */
+  /** Under which state a command arrived; nothing can come between a kill, or the making of a fleet, and the log. */
   private async confirm(
-    command: LoraCommand,
+    { caller, confirmation }: Call,
     deadline: number,
     key: string,
-    caller: Caller,
   ): Promise<Confirmed | null> {
-    if (command.type === 'DisableLora' || command.type === 'InitializeFleet') return null;
-    await within(deadline, this.store.readIndex.confirm(), neverSent(key));
+    if (confirmation === undefined) return null;
+    const confirmed = await within(deadline, confirmation.confirmed, neverSent(key));
     // Who has hung up sent this long ago, to a replica that stood still perhaps: what was killed since stays killed.
     if (caller.hasGone()) throw new LogUnavailable('The caller has gone. Nothing was changed.', 'none', key);
-    const { memory } = this.store;
-    return { generation: memory.get(command.fleet)?.generation ?? 0, epoch: memory.epoch };
+    return confirmed;
   }
 }
 

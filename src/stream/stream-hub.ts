@@ -7,9 +7,9 @@ import type { FleetSnapshot } from '../event-store/log-memory.js';
 import { Problem } from '../http/problem.js';
 import { LogUnavailable, unknownFleet } from '../lora/domain/errors.js';
 import { tagOf } from '../lora/domain/view.js';
+import { Audience } from './audience.js';
 import { staleEvent, stateEvent } from './sse-format.js';
 import { StreamClient } from './stream-client.js';
-import { killToStreamSeconds } from './stream-metrics.js';
 
 const HEARTBEAT_MS = 15_000;
 /** A heartbeat says "what you have is current": only on a confirmation younger than this. */
@@ -17,25 +17,8 @@ const FRESH_MS = 2_000;
 /** Without a confirmation for so long this replica must not look healthy: its engines shall go to another. */
 const STALE_MS = 3_000;
 const STALE_CHECK_MS = 250;
-/**
- * How many streams are told, and how many begin, in one turn of the loop, some 5 ms: a kill that comes among
- * thousands of them waits for no more.
- */
-const TOLD_AT_ONCE = 256;
+/** How many streams begin in one turn of the loop: a kill that comes among thousands of them waits for no more. */
 const BEGUN_AT_ONCE = 64;
-
-/** Those who want to hear of one fleet. */
-interface Audience {
-  readonly clients: Set<StreamClient>;
-  /** Waiting reads, with the tag of the state that they have. */
-  readonly waiters: Map<() => void, string>;
-  /** The newest state, as long as somebody is still to be told. */
-  news: FleetSnapshot | undefined;
-  /** Who is still to be told, those first who have been waiting longest. */
-  readonly untold: Set<StreamClient>;
-  /** The state for which `untold` was filled last. */
-  telling: FleetSnapshot | undefined;
-}
 
 /** Tells engines of every new state: by stream, and by ending a waiting read. */
 @Injectable()
@@ -67,7 +50,7 @@ export class StreamHub implements OnModuleInit {
 
   onModuleInit(): void {
     this.store.memory.onChange((snapshot) => {
-      this.changed(snapshot);
+      this.audiences.get(snapshot.fleet)?.hear(snapshot);
     });
     this.every(HEARTBEAT_MS, () => {
       this.beat();
@@ -88,11 +71,10 @@ export class StreamHub implements OnModuleInit {
       const tag = tagOf(logId, snapshot.generation);
       const client = new StreamClient(response, lastEventId);
       client.tell(tag, stateEvent(logId, snapshot));
-      const { clients, untold } = this.audienceOf(fleet);
-      clients.add(client);
+      const audience = this.audienceOf(fleet);
+      audience.clients.add(client);
       await client.ended;
-      clients.delete(client);
-      untold.delete(client);
+      audience.leave(client);
     });
     this.tidy(fleet);
   }
@@ -167,55 +149,6 @@ export class StreamHub implements OnModuleInit {
     });
   }
 
-  private changed(snapshot: FleetSnapshot): void {
-    const audience = this.audiences.get(snapshot.fleet);
-    if (!audience) return;
-    // One turn of the loop may bring many states: only the newest is written.
-    if (audience.news === undefined) this.tellSoon(audience);
-    audience.news = snapshot;
-  }
-
-  private tellSoon(audience: Audience): void {
-    setImmediate(() => {
-      this.tell(audience);
-    });
-  }
-
-  /** Tells some, and the rest in the next turns; what comes meanwhile is told instead, to those too who were told. */
-  private tell(audience: Audience): void {
-    const { news, clients, waiters, untold } = audience;
-    const { memory } = this.store;
-    if (news === undefined || memory.logId === undefined || memory.wentBackwards) {
-      audience.news = audience.telling = undefined;
-      untold.clear();
-      // Where the log went backwards a tag may name two states: nobody waits for another one, and no stream goes on.
-      if (memory.wentBackwards) for (const done of waiters.keys()) done();
-      return;
-    }
-    const tag = tagOf(memory.logId, news.generation);
-    if (audience.telling !== news) {
-      audience.telling = news;
-      for (const client of clients) untold.add(client);
-      for (const [done, has] of waiters) if (has !== tag) done();
-    }
-    const event = stateEvent(memory.logId, news);
-    let left = TOLD_AT_ONCE;
-    for (const client of untold) {
-      if (left-- === 0) break;
-      untold.delete(client);
-      client.tell(tag, event);
-    }
-    if (untold.size > 0) {
-      this.tellSoon(audience);
-      return;
-    }
-    audience.news = audience.telling = undefined;
-    // A kill that this replica has seen happen, not one that it has only read of.
-    if (news.lastKill?.generation === news.generation && clients.size > 0) {
-      killToStreamSeconds.observe(Math.max(0, Date.now() - Date.parse(news.recordedAt)) / 1000);
-    }
-  }
-
   private beat(): void {
     const last = this.store.readIndex.lastConfirmed;
     const fresh = last !== undefined && performance.now() - last.startedAt < FRESH_MS;
@@ -237,10 +170,7 @@ export class StreamHub implements OnModuleInit {
   }
 
   private endAll(last: Buffer | undefined): void {
-    for (const { clients, waiters } of this.audiences.values()) {
-      for (const client of clients) client.end(last);
-      for (const done of waiters.keys()) done();
-    }
+    for (const audience of this.audiences.values()) audience.end(last);
   }
 
   private every(milliseconds: number, act: () => void): void {
@@ -250,19 +180,12 @@ export class StreamHub implements OnModuleInit {
   private audienceOf(fleet: string): Audience {
     const known = this.audiences.get(fleet);
     if (known) return known;
-    const audience: Audience = {
-      clients: new Set(),
-      waiters: new Map(),
-      news: undefined,
-      untold: new Set(),
-      telling: undefined,
-    };
+    const audience = new Audience(this.store.memory);
     this.audiences.set(fleet, audience);
     return audience;
   }
 
   private tidy(fleet: string): void {
-    const audience = this.audiences.get(fleet);
-    if (audience?.clients.size === 0 && audience.waiters.size === 0) this.audiences.delete(fleet);
+    if (this.audiences.get(fleet)?.isEmpty) this.audiences.delete(fleet);
   }
 }

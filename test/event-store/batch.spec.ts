@@ -52,7 +52,7 @@ beforeEach(() => {
 
 /** Confirmed under what the memory knows now. */
 const now = (fleet: string) => ({
-  confirmed: { generation: memory.get(fleet)?.generation ?? 0, epoch: memory.epoch },
+  confirmed: { position: memory.get(fleet)?.generation ?? 0, epoch: memory.epoch },
 });
 
 /** What the events of an entry say, in short. */

@@ -28,7 +28,7 @@ function arriving(kind: string): Pending {
   const command = COMMANDS[kind];
   if (!command) throw new Error(`There is no command ${kind}.`);
   // What a kill can overtake was confirmed under a generation.
-  const confirmed = kind === 'kill' || kind === 'make' ? null : { generation: 1, epoch: 1 };
+  const confirmed = kind === 'kill' || kind === 'make' ? null : { position: 1, epoch: 1 };
   const pending: Pending = {
     submission: submission('a', command, { confirmed }),
     ids: new Map(),

@@ -5,6 +5,7 @@ import { type TestApp, startApp } from '../support/app.js';
 import { type HeadLock, lockHead } from '../support/head-lock.js';
 import { eventually, type Reply } from '../support/http.js';
 import { expectProblem, headOf, short } from '../support/problem.js';
+import { RawConnection } from '../support/raw-http.js';
 
 let service: TestApp;
 /** While it is held, nothing can be appended. */
@@ -163,6 +164,25 @@ describe('a kill wins over what was under way', () => {
     for (const { enabled } of body.fleets as unknown as { enabled: boolean }[]) expect(enabled).toBe(false);
     await service.api.post('/lora/enable?fleet=other');
     await service.api.post('/lora/enable');
+  });
+
+  it('also while the body of a command was still on its way', async () => {
+    const confirm = jest.spyOn(service.app.get(EventStore).readIndex, 'confirm');
+    const connection = await RawConnection.open(service.api.url);
+    connection
+      .head('POST', `/lora/enable?fleet=${fleet}`, {
+        'content-type': 'application/json',
+        'content-length': 14,
+      })
+      .write('{"rea');
+    await eventually(() => confirm.mock.results.length > 0);
+    await confirm.mock.results[0]?.value;
+    confirm.mockRestore();
+    expect((await command('disable')).status).toBe(200);
+    connection.write('son":"a"}');
+    expectProblem(await connection.reply(), 'killed-meanwhile', '/lora/enable');
+    expect(await state()).toMatchObject({ enabled: false });
+    connection.close();
   });
 
   it('kills go in the order in which they came', async () => {
