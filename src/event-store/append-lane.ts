@@ -180,14 +180,14 @@ export class AppendLane {
 
   private async recover(flight: Flight, error: unknown): Promise<void> {
     const { batch, connection } = flight;
+    for (const pending of batch) pending.cause = error;
     if (isStatementError(error)) {
       // The server has undone it, so nothing is uncertain. A time-out is nobody's fault; else find whose it is.
       await connection.run('rollback').catch(() => undefined);
       const timedOut = error.code === '57014';
       for (const pending of batch) {
         if (this.isOnAnother(pending, flight)) continue;
-        if (timedOut && !hasTimeToTry(pending))
-          pending.settle(tooLate(pending.submission.key, pending.uncertain));
+        if (timedOut && !hasTimeToTry(pending)) pending.settle(tooLate(pending, pending.uncertain));
         else if (timedOut || batch.length > 1) pending.alone = !timedOut;
         else pending.settle(refusedByLog(pending, error));
       }
@@ -209,7 +209,7 @@ export class AppendLane {
   private giveUp(pending: Pending): void {
     const flights = [...this.flights].filter(({ batch }) => batch.includes(pending));
     const mayHaveHappened = pending.uncertain || flights.some(({ mayCommit }) => mayCommit);
-    pending.settle(tooLate(pending.submission.key, mayHaveHappened));
+    pending.settle(tooLate(pending, mayHaveHappened));
     this.queue.remove(pending);
     for (const { connection, hanging } of flights) if (hanging) connection.cut();
   }

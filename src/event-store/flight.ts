@@ -63,7 +63,7 @@ export class Flight {
       ? verdicts(batch, decided, answer.results, memory)
       : batch.map((): Verdict => 'conflict');
     if (answer.since && memory.absorb(known, answer.since) === 'reload') await readIndex.confirm();
-    // It has ended, and how is known: what follows, or fails, leaves nothing uncertain.
+    // Not before: an answer that was not taken in whole leaves its commands uncertain.
     this.mayCommit = false;
     return outcomes;
   }

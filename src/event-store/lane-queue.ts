@@ -14,6 +14,8 @@ export interface Pending extends Entry {
   /** Whether a try may have reached the log without this replica having learnt how it ended. */
   uncertain: boolean;
   settled: boolean;
+  /** Why the last try of it failed, for operators. */
+  cause?: unknown;
   settle(result: Outcome | Error): void;
 }
 

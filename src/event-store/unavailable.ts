@@ -1,7 +1,7 @@
 import { LogUnavailable } from '../lora/domain/errors.js';
 import type { Pending } from './lane-queue.js';
 
-export function tooLate(key: string, mayHaveHappened: boolean): LogUnavailable {
+export function tooLate({ submission: { key }, cause }: Pending, mayHaveHappened: boolean): LogUnavailable {
   const what = mayHaveHappened
     ? 'Whether the command took effect is unknown: send it again with the same Idempotency-Key.'
     : 'Nothing was changed. Send the command again.';
@@ -9,6 +9,7 @@ export function tooLate(key: string, mayHaveHappened: boolean): LogUnavailable {
     `The log did not answer in time. ${what}`,
     mayHaveHappened ? 'unknown' : 'none',
     key,
+    { cause },
   );
 }
 

@@ -252,6 +252,12 @@ describe('a log that cannot take the command', () => {
   });
 });
 
+it('whoever looks after the service is told why, once in a while', () => {
+  const told = service.logged.filter((line) => line.includes('canceling statement due to statement timeout'));
+  expect(told.length).toBeGreaterThan(0);
+  expect(told[0]).toMatch(/^The log .* \(57014\)$/);
+});
+
 /** Waits until a statement with this text waits for a lock. */
 async function lockWaits(text: string): Promise<void> {
   await eventually(async () => {
