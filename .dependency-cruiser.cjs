@@ -25,6 +25,7 @@ module.exports = {
     only('stream', 'config', 'event-store', 'database', 'lora/domain', 'http'),
     only('metrics', 'config', 'event-store', 'database', 'lora/domain', 'http', 'stream', 'engines'),
     only('engines', 'config', 'event-store', 'database', 'lora/domain', 'http'),
+    only('agent'),
     only('history', 'event-store', 'database', 'lora/domain', 'http'),
     only('health', 'config', 'event-store', 'database', 'lora/domain', 'http'),
     {

@@ -53,6 +53,7 @@ describe('GET /metrics', () => {
     expect(histograms.filter((name) => name.startsWith('lora_')).sort()).toStrictEqual([
       'lora_append_batch_size',
       'lora_append_seconds',
+      'lora_kill_acknowledged_seconds',
       'lora_kill_to_stream_seconds',
       'lora_read_index_seconds',
     ]);

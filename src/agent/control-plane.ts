@@ -1,0 +1,120 @@
+import { within } from './deadline.js';
+import { type FleetState, readState } from './fleet-state.js';
+
+/** Nothing that it sends is longer. */
+export const ANSWER_MAX = 1024 * 1024;
+
+export class ControlPlaneError extends Error {}
+
+export interface StatusAnswer {
+  /** Undefined: 304, the state is still that of the tag. */
+  readonly state: FleetState | undefined;
+  /** The log could not be asked. */
+  readonly stale: boolean;
+}
+
+export interface StatusQuestion {
+  /** The state that is known. */
+  readonly tag: string | undefined;
+  /** How long the answer may wait for news; 0 for not at all. */
+  readonly waitSeconds: number;
+  /** How long an answer may take beyond that. */
+  readonly patienceMs: number;
+  readonly signal: AbortSignal;
+}
+
+/** One replica of the control plane, for one fleet. Every call throws when it does not get what it asked for. */
+export class ControlPlane {
+  constructor(
+    readonly url: string,
+    private readonly fleet: string,
+  ) {}
+
+  async status({ tag, waitSeconds, patienceMs, signal }: StatusQuestion): Promise<StatusAnswer> {
+    return within(waitSeconds * 1000 + patienceMs, signal, async (ending) => {
+      const headers: Record<string, string> = { Accept: 'application/json' };
+      if (tag !== undefined) headers['If-None-Match'] = `"${tag}"`;
+      if (waitSeconds > 0) headers.Prefer = `wait=${waitSeconds}`;
+      const response = await this.send('/lora/status', { headers, signal: ending });
+      const text = await textOf(response);
+      if (response.status === 304 && tag !== undefined) return { state: undefined, stale: false };
+      if (response.status !== 200) throw refusal(response);
+      const body = parse(text);
+      return { state: this.stateIn(body), stale: isStale(body) };
+    });
+  }
+
+  /** @returns the body of a stream, for the caller to read and to end by the signal */
+  async stream(lastEventId: string | undefined, signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
+    const headers: Record<string, string> = { Accept: 'text/event-stream' };
+    if (lastEventId !== undefined) headers['Last-Event-ID'] = lastEventId;
+    const response = await this.send('/lora/stream', { headers, signal });
+    const type = response.headers.get('content-type') ?? '';
+    if (response.status === 200 && type.startsWith('text/event-stream') && response.body)
+      return response.body;
+    await response.body?.cancel();
+    throw refusal(response);
+  }
+
+  /** @throws ControlPlaneError unless the text is a state of this fleet */
+  parseState(text: string): FleetState {
+    return this.stateIn(parse(text));
+  }
+
+  async putEngine(id: string, report: object, patienceMs: number, signal: AbortSignal): Promise<void> {
+    await this.engine('PUT', id, patienceMs, signal, JSON.stringify(report));
+  }
+
+  async deleteEngine(id: string, patienceMs: number, signal: AbortSignal): Promise<void> {
+    await this.engine('DELETE', id, patienceMs, signal);
+  }
+
+  private async engine(method: string, id: string, ms: number, signal: AbortSignal, body?: string) {
+    const headers: Record<string, string> = body === undefined ? {} : { 'Content-Type': 'application/json' };
+    await within(ms, signal, async (ending) => {
+      const path = `/engines/${encodeURIComponent(id)}`;
+      const response = await this.send(path, { method, headers, body, signal: ending });
+      await textOf(response);
+      if (!response.ok) throw refusal(response);
+    });
+  }
+
+  /** A redirect could lead anywhere, with a state that nobody here has decided. */
+  private send(path: string, init: RequestInit): Promise<Response> {
+    return fetch(`${this.url}${path}?fleet=${this.fleet}`, { ...init, redirect: 'error' });
+  }
+
+  private stateIn(body: unknown): FleetState {
+    const state = readState(body, this.fleet);
+    if (!state) throw new ControlPlaneError(`not a state of fleet ${this.fleet}`);
+    return state;
+  }
+}
+
+function refusal({ status, headers }: Response): ControlPlaneError {
+  return new ControlPlaneError(`HTTP ${status} (${headers.get('content-type') ?? 'no content'})`);
+}
+
+function isStale(body: unknown): boolean {
+  return typeof body === 'object' && body !== null && 'stale' in body && body.stale !== false;
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new ControlPlaneError('not JSON');
+  }
+}
+
+async function textOf(response: Response): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = '';
+  for await (const bytes of (response.body ?? []) as AsyncIterable<Uint8Array>) {
+    text += decoder.decode(bytes, { stream: true });
+    // Leaving the loop ends the connection.
+    if (text.length > ANSWER_MAX)
+      throw new ControlPlaneError(`an answer of more than ${ANSWER_MAX} characters`);
+  }
+  return text + decoder.decode();
+}

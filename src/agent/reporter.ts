@@ -1,0 +1,97 @@
+import { backOff } from './back-off.js';
+import type { ControlPlane } from './control-plane.js';
+import { pause } from './deadline.js';
+import type { EngineReport } from './engine-report.js';
+import { type Log, reasonOf } from './log.js';
+import type { Timing } from './timing.js';
+
+/** Tells the control plane of the engine: at once after a change, and every so often. One call at a time. */
+export class Reporter {
+  private text = '';
+  private wake = new AbortController();
+  private readonly stopped = new AbortController();
+  private readonly calling = new AbortController();
+  private running: Promise<void> | undefined;
+  /** The replica that answered last. */
+  private favourite = 0;
+  private complained = false;
+
+  constructor(
+    private readonly id: string,
+    private readonly replicas: readonly ControlPlane[],
+    private readonly report: () => EngineReport,
+    /** What is reported must outlive a crash: waits for that, but not for ever. */
+    private readonly kept: () => Promise<void>,
+    private readonly heartbeatMs: number,
+    private readonly timing: Timing,
+    private readonly log: Log,
+  ) {}
+
+  start(): void {
+    this.running = this.run();
+  }
+
+  /** Something may be new. What is under way goes on; the latest goes next. */
+  tell(): void {
+    if (JSON.stringify(this.report()) !== this.text) this.wake.abort();
+  }
+
+  /** Takes the engine off the list, within a bound: whoever stops the agent does not wait for the control plane. */
+  async stop(): Promise<void> {
+    const { stopMs } = this.timing;
+    this.stopped.abort();
+    this.wake.abort();
+    // A report that came after the removal would bring the engine back.
+    const patience = setTimeout(() => {
+      this.calling.abort(new Error('the agent stops'));
+    }, stopMs / 2);
+    await this.running;
+    clearTimeout(patience);
+    const bound = new AbortController();
+    const timer = setTimeout(() => {
+      bound.abort(new Error('the agent stops'));
+    }, stopMs / 2);
+    const share = stopMs / 2 / this.replicas.length;
+    await this.anyReplica((replica) => replica.deleteEngine(this.id, share, bound.signal));
+    clearTimeout(timer);
+  }
+
+  private async run(): Promise<void> {
+    let failures = 0;
+    for (;;) {
+      this.wake = new AbortController();
+      await this.kept();
+      if (this.stopped.signal.aborted) return;
+      const report = this.report();
+      this.text = JSON.stringify(report);
+      const { reportMs } = this.timing;
+      const said = await this.anyReplica((replica) => {
+        return replica.putEngine(this.id, report, reportMs, this.calling.signal);
+      });
+      failures = said ? 0 : failures + 1;
+      // A change does not get a control plane that is down asked more often.
+      if (!said) await pause(backOff(failures, this.timing.backOff), this.stopped.signal);
+      else await pause(this.heartbeatMs, this.wake.signal);
+    }
+  }
+
+  /** @returns whether one took it */
+  private async anyReplica(call: (replica: ControlPlane) => Promise<void>): Promise<boolean> {
+    let reason = '';
+    const order = [...this.replicas.slice(this.favourite), ...this.replicas.slice(0, this.favourite)];
+    for (const replica of order) {
+      try {
+        await call(replica);
+        this.favourite = this.replicas.indexOf(replica);
+        if (this.complained) this.log('info', 'reports are taken again');
+        this.complained = false;
+        return true;
+      } catch (error) {
+        reason = reasonOf(error);
+      }
+    }
+    if (!this.complained) this.log('warn', 'reports are not taken', { reason });
+    this.complained = true;
+    return false;
+  }
+}

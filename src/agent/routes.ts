@@ -1,0 +1,41 @@
+import type { Effective } from './effective.js';
+import type { EngineReport } from './engine-report.js';
+import type { HandBrake } from './hand-brake.js';
+import type { Routes } from './loopback-server.js';
+
+export interface Asked {
+  readonly brake: HandBrake;
+  readonly follower: { readonly connected: boolean };
+  readonly reconciler: { readonly sight: object | undefined; readonly trouble: object | undefined };
+  effective(): Effective;
+  report(): EngineReport;
+}
+
+/** What a gateway, a health check and a person on this machine may ask. */
+export function routesOf(agent: Asked): Routes {
+  return {
+    'GET /effective': () => ({ status: 200, body: agent.effective() }),
+    'GET /health': () => {
+      const { state, last_error } = agent.report();
+      const engine = agent.reconciler.sight !== undefined && agent.reconciler.trouble === undefined;
+      const body = {
+        control_plane_reachable: agent.follower.connected,
+        engine_reachable: engine,
+        state,
+        last_error,
+      };
+      return { status: 200, body };
+    },
+    'POST /kill': async () => {
+      const kept = await agent.brake.pull();
+      const notice = kept === 'memory' && {
+        notice: 'the file could not be made: this kill ends with the process, and with DELETE /kill',
+      };
+      return { status: 200, body: { local_kill: true, kept_in: kept, ...notice } };
+    },
+    'DELETE /kill': async () => {
+      await agent.brake.release();
+      return { status: 200, body: { local_kill: agent.brake.on } };
+    },
+  };
+}

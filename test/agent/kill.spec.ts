@@ -1,0 +1,203 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+
+import { eventually } from '../support/http.js';
+import { FakeControlPlane, state } from './fake-control-plane.js';
+import { MemoryEngine } from './memory-engine.js';
+import { type AgentOptions, cleanUp, later, looks, serves, startAgent } from './running-agent.js';
+
+afterEach(cleanUp);
+
+const killed = state(2, { enabled: false });
+
+async function start(engine: MemoryEngine, rest: Partial<AgentOptions> = {}, current = state(1)) {
+  const plane = await FakeControlPlane.start(current);
+  later(() => plane.down());
+  const running = await startAgent({ planes: [plane], engine, ...rest });
+  return { plane, running };
+}
+
+/** The control plane has heard that this generation was reached. */
+const acknowledged = (plane: FakeControlPlane, generation: number): Promise<true> =>
+  eventually(
+    () => plane.last?.observed_generation === generation && plane.last.state === 'converged' && true,
+  );
+
+describe('a kill', () => {
+  it('unloads what is served, and is acknowledged', async () => {
+    const engine = new MemoryEngine();
+    const { plane, running } = await start(engine);
+    await serves(running, engine, 'v1');
+    plane.tell(killed);
+    await acknowledged(plane, 2);
+    expect([...engine.adapters]).toEqual([]);
+    expect(plane.last).toMatchObject({ observed_adapters: [], local_kill: false, last_error: null });
+    expect(running.lines.map(({ message }) => message)).toContainEqual(
+      expect.stringMatching(/^kill obeyed in \d+ ms$/),
+    );
+  });
+
+  it('unloads everything else too, whoever has loaded it', async () => {
+    const engine = new MemoryEngine('v1', 'somebody-s', 'v0');
+    const { running, plane } = await start(engine, {}, killed);
+    await acknowledged(plane, 2);
+    await serves(running, engine);
+  });
+
+  it('ends a load under way at once, and unloads what comes of it however late', async () => {
+    const engine = new MemoryEngine();
+    engine.hold = (call) => call === 'load v1';
+    const { plane, running } = await start(engine);
+    await eventually(() => engine.held.has('load v1'));
+    plane.tell(killed);
+    await acknowledged(plane, 2);
+    // The engine finishes nevertheless; nobody told the agent.
+    engine.release('load v1');
+    await eventually(() => engine.count('unload v1') > 0 && engine.adapters.size === 0);
+    await serves(running, engine);
+  });
+
+  it('ends one whose driver does not listen to its signal', async () => {
+    const engine = new MemoryEngine();
+    engine.hold = (call) => call === 'load v1';
+    engine.deaf = true;
+    const { plane, running } = await start(engine);
+    await eventually(() => engine.held.has('load v1'));
+    plane.tell(killed);
+    await acknowledged(plane, 2);
+    engine.release('load v1');
+    await serves(running, engine);
+  });
+
+  it('looks at a quick pace after that, for two periods, and then no more', async () => {
+    const engine = new MemoryEngine();
+    engine.hold = (call) => call === 'load v1';
+    const { plane } = await start(engine, {
+      settings: { reconcileMs: 300, heartbeatMs: 60_000 },
+      timing: { quickMs: 5 },
+    });
+    await eventually(() => engine.held.has('load v1'));
+    const before = engine.count('list');
+    plane.tell(killed);
+    await acknowledged(plane, 2);
+    await looks(engine, 30);
+    // The pace of the reconciler alone would have needed 9 s for so many.
+    expect(engine.count('list') - before).toBeGreaterThan(30);
+    const isSlow = async (): Promise<boolean> => {
+      const count = engine.count('list');
+      await new Promise((resume) => setTimeout(resume, 150));
+      return engine.count('list') - count <= 1;
+    };
+    await eventually(isSlow);
+  });
+
+  it('is not held up by an unload that hangs', async () => {
+    const engine = new MemoryEngine('stuck', 'v0');
+    engine.hold = (call) => call === 'unload stuck';
+    const { plane, running } = await start(engine, { settings: { unloadMs: 60_000 } });
+    await eventually(() => engine.held.has('unload stuck') && !engine.adapters.has('v0'));
+    // Somebody loads another one, and then the kill comes.
+    engine.adapters.add('v9');
+    plane.tell(killed);
+    await serves(running, engine, 'stuck');
+    expect(engine.count('unload stuck')).toBe(1);
+    engine.release('unload stuck');
+    await acknowledged(plane, 2);
+  });
+
+  it('asks again after an unload that took too long', async () => {
+    const engine = new MemoryEngine('v0');
+    engine.hold = (call) => call === 'unload v0';
+    const { plane } = await start(engine, { settings: { unloadMs: 30 } }, killed);
+    await eventually(() => engine.count('unload v0') >= 3);
+    expect(plane.last).toMatchObject({ state: 'pending', observed_adapters: ['v0'] });
+    await eventually(() => plane.last?.last_error === 'unload v0: no answer within 0.03 s');
+    engine.hold = () => false;
+    await acknowledged(plane, 2);
+    expect(plane.last?.last_error).toBeNull();
+  });
+
+  it('unloads although the engine does not say any more what it serves', async () => {
+    const engine = new MemoryEngine();
+    const { plane, running } = await start(engine);
+    await serves(running, engine, 'v1');
+    engine.hold = (call) => call === 'list';
+    await eventually(() => engine.held.has('list'));
+    plane.tell(killed);
+    await eventually(() => engine.adapters.size === 0);
+    expect(plane.last?.observed_generation).toBe(1);
+    engine.hold = () => false;
+    engine.release('list');
+    await acknowledged(plane, 2);
+  });
+
+  it('does not believe an answer: what is still listed is unloaded again', async () => {
+    const engine = new MemoryEngine('v0');
+    let lies = 3;
+    engine.lie = (call) => call === 'unload v0' && lies-- > 0;
+    const { plane } = await start(engine, {}, killed);
+    await acknowledged(plane, 2);
+    expect(engine.count('unload v0')).toBe(4);
+  });
+
+  it('unloads what comes back by itself', async () => {
+    const engine = new MemoryEngine();
+    const { plane, running } = await start(engine, {}, killed);
+    await acknowledged(plane, 2);
+    for (const name of ['v1', 'v1', 'v0']) {
+      engine.adapters.add(name);
+      await serves(running, engine);
+    }
+  });
+});
+
+describe('a change under way', () => {
+  it('is given up for a newer one, and only the newest is reached', async () => {
+    const engine = new MemoryEngine();
+    const { plane, running } = await start(engine);
+    for (let generation = 2; generation < 40; generation++) {
+      const enabled = generation % 3 > 0;
+      plane.tell(
+        state(generation, { enabled, active_adapter_version: enabled ? `v${generation % 5}` : null }),
+      );
+    }
+    plane.tell(state(40, { active_adapter_version: 'v9' }));
+    await serves(running, engine, 'v9');
+    await acknowledged(plane, 40);
+    const reported = plane.puts.map((put) => put.observed_generation ?? 0);
+    expect(reported).toEqual([...reported].sort((a, b) => a - b));
+  });
+
+  it('keeps a load whose version is still wanted', async () => {
+    const engine = new MemoryEngine();
+    engine.hold = (call) => call === 'load v1';
+    const { plane, running } = await start(engine);
+    await eventually(() => engine.held.has('load v1'));
+    plane.tell(state(2));
+    await eventually(() => running.effective().generation === 2);
+    await looks(engine, 3);
+    engine.release('load v1');
+    await acknowledged(plane, 2);
+    expect(engine.count('load v1')).toBe(1);
+  });
+
+  it('goes by way of the base model: the old one is gone before the new one is loaded', async () => {
+    const engine = new MemoryEngine();
+    const { plane, running } = await start(engine);
+    await serves(running, engine, 'v1');
+    plane.tell(state(2, { active_adapter_version: 'v2' }));
+    await serves(running, engine, 'v2');
+    expect(engine.calls.indexOf('unload v1')).toBeLessThan(engine.calls.indexOf('load v2'));
+  });
+});
+
+it('an agent that stops leaves the engine as it is, and takes its row away', async () => {
+  const engine = new MemoryEngine();
+  const { plane, running } = await start(engine);
+  await serves(running, engine, 'v1');
+  await running.stop();
+  expect([...engine.adapters]).toEqual(['v1']);
+  expect(plane.deletes).toEqual(['/engines/engine-1?fleet=default']);
+  const calls = engine.calls.length;
+  await new Promise((resume) => setTimeout(resume, 250));
+  expect(engine.calls).toHaveLength(calls);
+});
