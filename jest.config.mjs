@@ -10,5 +10,6 @@ export default {
   globalTeardown: '<rootDir>/test/support/global-teardown.mjs',
   testEnvironment: 'node',
   testTimeout: 30000,
-  maxWorkers: 2,
+  // Most of them wait for processes and for time-outs of the service, not for the processor.
+  maxWorkers: 3,
 };

@@ -17,8 +17,13 @@ const tables = (): Promise<{ table: string; comment: string | null }[]> =>
 it('the tables are those that are known here', async () => {
   expect((await tables()).map(({ table }) => table)).toEqual([
     'command_keys',
+    'engine_presence',
+    'engine_presence_epoch',
+    'engine_registrations',
     'events',
     'fleet_states',
+    'kill_acknowledgements',
+    'kill_rolls',
     'log_adoptions',
     'log_head',
     'migrations',
