@@ -59,9 +59,10 @@ export class KeepAlive {
   }
 }
 
-/** A request as it goes over the wire. @param body a value, sent as JSON */
-export function requestBytes({ method = 'GET', path, body }) {
+/** A request as it goes over the wire. @param body a value, sent as JSON @param headers further ones, by name */
+export function requestBytes({ method = 'GET', path, body, headers = {} }) {
   const lines = [`${method} ${path} HTTP/1.1`, 'Host: 127.0.0.1', 'User-Agent: lora-bench'];
+  for (const [name, value] of Object.entries(headers)) lines.push(`${name}: ${value}`);
   const text = body === undefined ? '' : JSON.stringify(body);
   if (method !== 'GET') lines.push(`Content-Length: ${Buffer.byteLength(text)}`);
   if (text !== '') lines.push('Content-Type: application/json');

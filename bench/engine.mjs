@@ -11,6 +11,9 @@ export class Engine {
   /** The newest state that has come. */
   generation = 0;
   enabled;
+  /** What the engine must serve; null is the base model. */
+  adapter;
+  logId;
   fault;
   #port;
   #fleet;
@@ -84,6 +87,8 @@ export class Engine {
       this.#id = id;
       this.generation = state.generation;
       this.enabled = state.enabled;
+      this.adapter = state.active_adapter_version;
+      this.logId = state.log_id;
       this.#onState(this);
     }
   }

@@ -5,12 +5,13 @@ import { setTimeout as pause } from 'node:timers/promises';
 
 import pg from 'pg';
 
+import { agentJobs } from './agents.mjs';
 import { faultOf } from './expect.mjs';
 import { KeepAlive, requestBytes } from './client.mjs';
 import { engineJobs } from './engines.mjs';
 import { percentile } from './measure.mjs';
 
-const jobs = { http, insert, spread, writes, ...engineJobs };
+const jobs = { http, insert, spread, writes, ...engineJobs, ...agentJobs };
 
 /** Closed-loop clients, spread evenly over the ports, for a time or a number of requests each. */
 async function http({ ports, clients, requests, durationMs = Infinity, count = Infinity, expect }) {

@@ -2,6 +2,7 @@
 import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 
+import { arrival } from './arrival.mjs';
 import { commands, kill } from './commands.mjs';
 import { growth } from './growth.mjs';
 import { table } from './measure.mjs';
@@ -9,7 +10,7 @@ import { news } from './news.mjs';
 import { spread, status } from './reads.mjs';
 import { Stage } from './stage.mjs';
 
-const PARTS = { kill, commands, status, spread, news, growth };
+const PARTS = { kill, commands, status, spread, news, arrival, growth };
 const LONGEST_MS = 10 * 60_000;
 
 const { values: options } = parseArgs({

@@ -55,7 +55,7 @@ export function compare({ row, unit, pick, subject, floor, bar, note }) {
 
 /** A row with a bar for the measured value itself. @param bar `{ most }`, in the unit of the row */
 export function absolute({ bar, ...row }) {
-  return { ...row, bar: { ...bar, absolute: true }, met: row.measured <= bar.most };
+  return bar ? { ...row, bar: { ...bar, absolute: true }, met: row.measured <= bar.most } : row;
 }
 
 /** @throws Error when one of the rounds met a wrong answer */
