@@ -1,0 +1,19 @@
+#!/usr/bin/env node
+import { loractl } from './cli/program.js';
+import { terminalOf } from './cli/terminal.js';
+import { VERSION } from './config/version.js';
+
+const interruption = new AbortController();
+// A second Ctrl-C ends it at once.
+process.once('SIGINT', () => {
+  interruption.abort();
+});
+
+const { stdin, stdout, stderr, env, argv } = process;
+process.exitCode = await loractl(argv.slice(2), {
+  terminal: terminalOf({ stdin, stdout, stderr, env }),
+  version: VERSION,
+  defaultUrls: env.LORA_URL,
+  now: () => new Date(),
+  interrupted: interruption.signal,
+});
