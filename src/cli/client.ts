@@ -6,10 +6,15 @@ import { begin, type Call, hear, Lost } from './http-call.js';
 import { inTurn, type Outcome } from './turns.js';
 import { type Answer, judge, type Problem, type Verdict } from './verdict.js';
 
-/** The service answers a command within 2 s, whatever its database does. */
+/**
+ * The service answers a command within 2 s, whatever its database does. A try has that time also when it is the last
+ * one: cut short, it would leave behind an outcome that nobody knows.
+ */
 const COMMAND_TRY_MS = 3000;
+const wholeTry = (): number => COMMAND_TRY_MS;
 /** A search of a long log takes its time. */
 const READ_TRY_MS = 10_000;
+const readTry = (leftMs: number): number => Math.min(READ_TRY_MS, leftMs);
 
 export interface ClientOptions {
   readonly urls: readonly URL[];
@@ -30,7 +35,7 @@ export class Client {
 
   /** Sends a command, again and again until its fate is known; the call must carry an Idempotency-Key. */
   send<E extends Expected>(call: Call, expected: E): Promise<Outcome<Answer<BodyOf<E>>>> {
-    return this.call(call, expected, COMMAND_TRY_MS, this.options.timeoutMs);
+    return this.call(call, expected, wholeTry, this.options.timeoutMs);
   }
 
   /**
@@ -43,7 +48,7 @@ export class Client {
     withinMs = this.options.timeoutMs,
   ): Promise<Answer<BodyOf<E>>> {
     const call: Call = { method: 'GET', path };
-    const answer: Answer<BodyOf<E>> = read(await this.call(call, expected, READ_TRY_MS, withinMs));
+    const answer: Answer<BodyOf<E>> = read(await this.call(call, expected, readTry, withinMs));
     if (!isStale(answer.body) || this.urls.length < 2) return answer;
     for (const url of this.urls) {
       const other = await this.once(url, call, expected, AbortSignal.timeout(COMMAND_TRY_MS));
@@ -60,7 +65,7 @@ export class Client {
   async open(path: string, kind: string): Promise<IncomingMessage> {
     const { timeoutMs: withinMs, interrupted, progress } = this.options;
     return read(
-      await inTurn(this.urls, { withinMs, tryMs: READ_TRY_MS, interrupted, progress }, (url, signal) =>
+      await inTurn(this.urls, { withinMs, tryMs: readTry, interrupted, progress }, (url, signal) =>
         this.openAt(url, path, kind, {}, signal),
       ),
     );
@@ -107,7 +112,7 @@ export class Client {
   private call<E extends Expected>(
     call: Call,
     expected: E,
-    tryMs: number,
+    tryMs: (leftMs: number) => number,
     withinMs: number,
   ): Promise<Outcome<Answer<BodyOf<E>>>> {
     const { urls, interrupted, progress } = this.options;

@@ -13,8 +13,8 @@ export type Outcome<T> =
 export interface Bounds {
   /** No try begins later than this after the first one. */
   readonly withinMs: number;
-  /** How long one try may take. */
-  readonly tryMs: number;
+  /** How long one try may take, when so much of the time is left. */
+  readonly tryMs: (leftMs: number) => number;
   readonly interrupted: AbortSignal;
   /** Told of each failure; an empty text when there is nothing to tell any more. */
   readonly progress: (text: string) => void;
@@ -48,7 +48,7 @@ export async function inTurn<T>(
     await waitUntil(place.notBefore, interrupted);
     if (hasEnded(interrupted)) break;
     const left = Math.max(end - performance.now(), 1);
-    const signal = AbortSignal.any([interrupted, AbortSignal.timeout(Math.ceil(Math.min(tryMs, left)))]);
+    const signal = AbortSignal.any([interrupted, AbortSignal.timeout(Math.ceil(tryMs(left)))]);
     tries += 1;
     const verdict = await tryOne(place.url, signal);
     if (verdict.type === 'done' || verdict.type === 'refused') {
