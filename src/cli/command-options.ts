@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 
 import type { Command } from 'commander';
 
-import { fleetName, seconds } from './options.js';
+import { fleetName, generationTag, idempotencyKey, seconds } from './options.js';
 import { shellWord } from './text.js';
 
 /** Options that every command has. */
@@ -28,7 +28,13 @@ export function addCommandOptions(command: Command): Command {
       `until it has arrived on the engines, up to ${WAIT_SECONDS} s; 3 if not`,
       seconds,
     )
-    .option('--key <key>', 'the Idempotency-Key of a try before, to settle it');
+    .option('--key <key>', 'the Idempotency-Key of a try before, to settle it', idempotencyKey);
+}
+
+/** Options of every command but a kill. */
+export function addChangeOptions(command: Command): Command {
+  const text = 'only if the fleet is at this generation; default: at the one that is seen first';
+  return addCommandOptions(command).option('--if-match <tag>', text, generationTag);
 }
 
 export function waitOf({ wait }: CommandOptions): number | undefined {

@@ -1,14 +1,13 @@
 import type { Command } from 'commander';
 
 import { change } from './change.js';
-import { addCommandOptions, type CommandOptions } from './command-options.js';
+import { addChangeOptions, type CommandOptions } from './command-options.js';
 import type { Run } from './session.js';
 
 export function addDeploy(program: Command, run: Run): void {
-  addCommandOptions(program.command('deploy'))
+  addChangeOptions(program.command('deploy'))
     .description('make a version active; refused while LoRA is disabled')
     .argument('<version>', 'the version, such as v1.2')
-    .option('--if-match <tag>', 'only if the fleet is at this generation')
     .action((version: string, options: CommandOptions, command: Command) =>
       run(command, (session) =>
         change(session, { name: 'deploy', version, options, before: () => undefined }),

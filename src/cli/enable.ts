@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 
 import type { Status } from './answers.js';
 import { change } from './change.js';
-import { addCommandOptions, type CommandOptions } from './command-options.js';
+import { addChangeOptions, type CommandOptions } from './command-options.js';
 import { Ended, EXIT } from './ends.js';
 import type { Run, Session } from './session.js';
 import { switchWords } from './state-words.js';
@@ -14,10 +14,9 @@ interface EnableOptions extends CommandOptions {
 }
 
 export function addEnable(program: Command, run: Run): void {
-  addCommandOptions(program.command('enable'))
+  addChangeOptions(program.command('enable'))
     .description('turn LoRA on again')
     .argument('[version]', 'the version to bring; default: the one to resume')
-    .option('--if-match <tag>', 'only if the fleet is at this generation')
     .option('-y, --yes', 'do not ask')
     .action((version: string | undefined, options: EnableOptions, command: Command) =>
       run(command, (session) =>

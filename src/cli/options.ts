@@ -34,6 +34,21 @@ export function fleetName(text: string): string {
   return text;
 }
 
+/** An Idempotency-Key, as a header can carry it. */
+export function idempotencyKey(text: string): string {
+  if (!/^[\x20-\x7e]{1,255}$/.test(text)) {
+    throw new InvalidArgumentError('It must be 1 to 255 printable ASCII characters.');
+  }
+  return text;
+}
+
+/** A generation, or an ETag of the state with or without its quotes. */
+export function generationTag(text: string): string {
+  const [, tag] = /^"?([0-9a-f]{8}-\d{1,15}|\d{1,15})"?$/.exec(text) ?? [];
+  if (tag === undefined) throw new InvalidArgumentError('It must be a generation, or the ETag of a state.');
+  return tag;
+}
+
 /** The query of a call; what is undefined is left out. */
 export function query(values: Readonly<Record<string, string | undefined>>): string {
   const given = Object.entries(values).filter((entry): entry is [string, string] => entry[1] !== undefined);

@@ -2,15 +2,14 @@ import type { Command } from 'commander';
 
 import type { Status } from './answers.js';
 import { change } from './change.js';
-import { addCommandOptions, type CommandOptions } from './command-options.js';
+import { addChangeOptions, type CommandOptions } from './command-options.js';
 import type { Run, Session } from './session.js';
 import { versionName } from './text.js';
 
 export function addRollback(program: Command, run: Run): void {
-  addCommandOptions(program.command('rollback'))
+  addChangeOptions(program.command('rollback'))
     .description('go back one version, or to the one given')
     .argument('[version]', 'default: one version back from the state that is shown')
-    .option('--if-match <tag>', 'only if the fleet is at this generation')
     .action((version: string | undefined, options: CommandOptions, command: Command) =>
       run(command, (session) =>
         change(session, {

@@ -11,6 +11,8 @@ import { newsLine, tagOf } from './watch-words.js';
 /** The service sends a heartbeat every 15 s: after more than two without one the stream is dead. */
 const SILENCE_MS = 35_000;
 const OPEN_MS = 5000;
+/** A server that ends each stream at once must not be asked in a tight loop. */
+const LASTING_MS = 1000;
 const WAIT_SECONDS = 25;
 const NOTHING_NEW = 304;
 
@@ -33,7 +35,7 @@ export async function watch(session: Session, first: Status): Promise<number> {
     // A stream that ends in good order is taken up at the next replica; only when none is left there is news to tell.
     if (failures < client.urls.length) continue;
     if (!watched.lost && !aborted(session)) {
-      terminal.err('loractl: no replica answers; trying on. What was said last may be over.');
+      terminal.err('loractl: no replica can tell now; trying on. What was said last may be over.');
       watched.lost = true;
     }
     const rest = backOffMs(failures, 0, Math.random());
@@ -42,7 +44,7 @@ export async function watch(session: Session, first: Status): Promise<number> {
   return EXIT.done;
 }
 
-/** @returns whether there was a stream */
+/** @returns whether there was a stream that told something, or lasted */
 async function follow(session: Session, url: URL, watched: Watched): Promise<boolean> {
   const { client, interrupted } = session;
   const signal = AbortSignal.any([interrupted, AbortSignal.timeout(OPEN_MS)]);
@@ -51,25 +53,32 @@ async function follow(session: Session, url: URL, watched: Watched): Promise<boo
   const opened = await client.openAt(url, path, 'text/event-stream', headers, signal);
   if (opened.type !== 'done') return false;
   const stream = opened.value;
+  const openedAt = performance.now();
+  let told = false;
   stream.setTimeout(SILENCE_MS, () => stream.destroy());
   const close = (): void => {
     stream.destroy();
   };
   interrupted.addEventListener('abort', close);
-  try {
-    if (aborted(session)) return true;
+  const lasting = setTimeout(() => {
     found(session, watched);
+  }, LASTING_MS);
+  try {
     for await (const { event, data } of eventsOf(stream as AsyncIterable<Buffer>)) {
       if (event === 'stale') break;
-      if (event === 'state') tell(session, watched, JSON.parse(data) as StateView);
+      if (event !== 'state') continue;
+      told = true;
+      found(session, watched);
+      tell(session, watched, JSON.parse(data) as StateView);
     }
   } catch {
     // Cut off: the next one takes over.
   } finally {
+    clearTimeout(lasting);
     interrupted.removeEventListener('abort', close);
     stream.destroy();
   }
-  return true;
+  return told || performance.now() - openedAt > LASTING_MS;
 }
 
 /** Where a proxy lets no stream through, or a replica has no place for another, reads that wait tell the same. */
@@ -96,7 +105,7 @@ async function waitAt(session: Session, url: URL, watched: Watched): Promise<boo
 }
 
 function found({ terminal }: Session, watched: Watched): void {
-  if (watched.lost) terminal.err('loractl: a replica answers again.');
+  if (watched.lost) terminal.err('loractl: a replica tells again.');
   watched.lost = false;
 }
 

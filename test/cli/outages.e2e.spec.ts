@@ -102,8 +102,9 @@ describe('loractl against', () => {
         response.writeHead(status, kind === undefined ? {} : { 'Content-Type': kind });
         response.end(kind === 'application/json' ? '{"hello":"world"}' : '<html><h1>Welcome!</h1></html>');
       });
-      for (const words of [['kill'], ['rollback'], ['status']]) {
-        const { code, out, err } = line(await runLine(words, { LORA_URL: url }));
+      const runs = [['kill'], ['rollback'], ['status']].map((words) => runLine(words, { LORA_URL: url }));
+      for (const ran of await Promise.all(runs)) {
+        const { code, out, err } = line(ran);
         expect({ code, out }).toEqual({ code: 1, out: '' });
         expect(err).toMatch(`is not the control plane (answers ${status} with ${kind ?? 'nothing'})`);
       }
@@ -237,6 +238,23 @@ describe('loractl against', () => {
     const { idempotency_key: key } = JSON.parse(kill.out()) as { idempotency_key: string };
     expect((await runLine(['kill', '--fleet', fleet, '--key', key, '--url', urlOf(b)])).code).toBe(0);
     expect(await eventsOf()).toEqual(['LoraDisabled']);
+  });
+
+  it('Ctrl-C in the middle of a deploy: unknown, and what to type is the very same command', async () => {
+    const lock = await lockHead(database);
+    const deploy = startLine(['deploy', 'v1.4', '--fleet', fleet, '--url', urlOf(b)]);
+    await lock.waiters(1);
+    deploy.process.kill('SIGINT');
+    expect(await deploy.ended()).toBe(4);
+    await lock.release();
+    const [, typed = ''] = /: loractl (deploy .*)\n$/.exec(deploy.err()) ?? [];
+    expect(typed).toMatch(/^deploy v1\.4 --fleet \S+ --if-match [0-9a-f]{8}-\d+ --key \S+ --url \S+$/);
+    for (let round = 0; round < 2; round += 1) {
+      const { code, out } = await runLine(typed.split(' '));
+      expect(code).toBe(0);
+      expect(out).toMatch(/^ENABLED · v1\.4 deployed /);
+    }
+    expect(await eventsOf()).toEqual(['AdapterDeployed']);
   });
 
   it('two who roll back together: one step, and the second is told who was first', async () => {

@@ -86,10 +86,10 @@ describe('loractl status --watch', () => {
     const watch = startLine(['status', '--watch', '--url', only.api.url]);
     await watch.shows('serves');
     await only.stop('SIGKILL');
-    await watch.tells('no replica answers');
+    await watch.tells('no replica can tell now');
     const { port } = new URL(only.api.url);
     const again = await startReplica({ env: { DATABASE_URL: database.url, PORT: port } });
-    await watch.tells('answers again');
+    await watch.tells('tells again');
     await again.api.post('/lora/disable', { reason: 'at last' });
     await watch.shows('at last');
     watch.process.kill('SIGINT');

@@ -298,6 +298,8 @@ describe('what people read of loractl', () => {
       ['kill', '--fleet', fleet, '--all'],
       ['kill', '--fleet', fleet, '--wait', 'long'],
       ['kill', '--url', 'ftp://somewhere'],
+      ['kill', '--key', 'é'],
+      ['rollback', '--if-match', 'yesterday'],
       ['deploy'],
       ['status', '--at', '2026-11-24T02:14:07Z', '--watch'],
       ['history', '--type', 'Kill'],
