@@ -29,6 +29,13 @@ module.exports = {
     only('history', 'event-store', 'database', 'lora/domain', 'http'),
     only('health', 'config', 'event-store', 'database', 'lora/domain', 'http'),
     {
+      name: 'cli-talks-http-only',
+      comment: 'Of the server it knows the shapes of the answers.',
+      severity: 'error',
+      from: { path: room('cli') },
+      to: { path: '^src/', pathNot: room('cli'), dependencyTypesNot: ['type-only'] },
+    },
+    {
       name: 'no-foreign-controllers',
       severity: 'error',
       from: { path: '^src/([^/]+)/' },

@@ -1,0 +1,47 @@
+import type { Convergence } from '../engines/convergence.js';
+import type { EngineBody } from '../engines/engines.dto.js';
+import type { HistoryEvent } from '../history/history.dto.js';
+import type { RollbackEntry } from '../lora/domain/histories.js';
+import type { StateView } from '../lora/domain/view.js';
+
+/** The bodies of the control plane's answers, as its contract has them. */
+export interface Status extends StateView {
+  readonly rollback_history: readonly RollbackEntry[];
+  readonly activation_history: readonly RollbackEntry[];
+  readonly stale?: true;
+  readonly as_of?: string | null;
+  readonly final?: boolean;
+  readonly notice?: string;
+}
+
+export interface HistoryPage {
+  readonly events: readonly HistoryEvent[];
+  readonly next_cursor: string | null;
+}
+
+export interface EnginePage {
+  readonly engines: readonly EngineBody[];
+  readonly next_cursor: string | null;
+}
+
+export interface KilledFleets {
+  readonly fleets: readonly (StateView & { readonly notice?: string })[];
+  /** `partial`: the caller may not act on all fleets. */
+  readonly scope?: string;
+}
+
+export type { Convergence, EngineBody, HistoryEvent, StateView };
+
+/** The bodies by a member that each of them always has: by it an answer is known to be the control plane's. */
+export interface Bodies {
+  readonly generation: Status;
+  readonly converged: Convergence;
+  readonly events: HistoryPage;
+  readonly engines: EnginePage;
+  readonly fleets: KilledFleets;
+}
+
+/** How the answer to a call is known: by such a member, or by the status of an answer without a body. */
+export type Expected = keyof Bodies | 204;
+
+export type BodyOf<E extends Expected> = E extends keyof Bodies ? Bodies[E] : null;

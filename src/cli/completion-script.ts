@@ -1,0 +1,88 @@
+import type { Command } from 'commander';
+
+/** After `loractl` or one command: the words that may follow. */
+function wordsOf(command: Command, program: Command): string[] {
+  const commands = command.commands.flatMap((each) => [each.name(), ...each.aliases()]);
+  const options = [...command.options, ...(command === program ? [] : program.options)];
+  const flags = options.map(({ long, short }) => long ?? short ?? '').filter((flag) => flag !== '');
+  const choices = command.registeredArguments.flatMap(({ argChoices }) => argChoices ?? []);
+  return [...commands, ...choices, ...new Set([...flags, '--help'])];
+}
+
+/** The values that an option or its command's first word takes, where they are few. */
+function choicesOf(program: Command): string[] {
+  const options = program.commands.flatMap(({ options }) => options);
+  return options
+    .filter(({ argChoices }) => argChoices !== undefined)
+    .map(({ long, argChoices }) => `    ${long ?? ''}) found='${argChoices?.join(' ') ?? ''}' ;;`);
+}
+
+/** Options that take a file: the shell knows better. */
+function filesOf(program: Command): string[] {
+  const options = program.commands.flatMap(({ options }) => options);
+  return options
+    .filter(({ flags }) => flags.includes('<file>'))
+    .flatMap(({ long, short }) => [long, short].filter((flag) => flag != null));
+}
+
+/** A completion script, made from the program itself so that it never lags behind. */
+export function completionScript(program: Command, shell: 'bash' | 'zsh'): string {
+  const named = program.commands.map((command) => [command.name(), ...command.aliases()].join('|'));
+  const cases = program.commands.map(
+    (command, index) => `    ${named[index] ?? ''}) found='${wordsOf(command, program).join(' ')}' ;;`,
+  );
+  const parts: Parts = {
+    names: named.join('|'),
+    files: filesOf(program).join('|'),
+    words: `case "$command" in
+${cases.join('\n')}
+    *) found='${wordsOf(program, program).join(' ')}' ;;
+  esac
+  case "$previous" in
+${choicesOf(program).join('\n')}
+  esac`,
+  };
+  return shell === 'bash' ? bash(parts) : zsh(parts);
+}
+
+/** Pieces of shell that both shells understand. */
+interface Parts {
+  readonly names: string;
+  readonly files: string;
+  readonly words: string;
+}
+
+function bash({ names, files, words }: Parts): string {
+  return `# Completes loractl in bash: source <(loractl completion bash)
+_loractl() {
+  local current="\${COMP_WORDS[COMP_CWORD]}" previous="\${COMP_WORDS[COMP_CWORD - 1]}" command='' word found
+  for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+    case "$word" in ${names}) command="$word"; break ;; esac
+  done
+  case "$previous" in
+    ${files}) COMPREPLY=($(compgen -f -- "$current")); return ;;
+  esac
+  ${words}
+  COMPREPLY=($(compgen -W "$found" -- "$current"))
+}
+complete -F _loractl loractl
+`;
+}
+
+function zsh({ names, files, words }: Parts): string {
+  return `#compdef loractl
+# Completes loractl in zsh: source <(loractl completion zsh)
+_loractl() {
+  local previous="\${words[CURRENT-1]}" command='' word found
+  for word in "\${(@)words[2,CURRENT-1]}"; do
+    case "$word" in ${names}) command="$word"; break ;; esac
+  done
+  case "$previous" in
+    ${files}) _files; return ;;
+  esac
+  ${words}
+  compadd -- \${=found}
+}
+compdef _loractl loractl
+`;
+}

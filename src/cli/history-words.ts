@@ -1,0 +1,26 @@
+import type { HistoryEvent } from './answers.js';
+import { table } from './table.js';
+import { printable, versionName } from './text.js';
+import { absolute, age } from './time-words.js';
+
+const HEADER = ['TIME', 'AGO', 'FLEET', 'TYPE', 'FROM → TO', 'ACTOR', 'REASON'];
+
+/** Events as a table. */
+export function historyLines(events: readonly HistoryEvent[], now: Date): string[] {
+  if (events.length === 0) return ['No events.'];
+  const rows = events.map((event) => [
+    absolute(event.recorded_at),
+    age(event.recorded_at, now),
+    event.fleet,
+    event.type,
+    changeOf(event),
+    printable(event.actor),
+    printable(event.reference === null ? event.reason : `${event.reason} (${event.reference})`),
+  ]);
+  return table(HEADER, rows);
+}
+
+function changeOf({ from_version, to_version }: HistoryEvent): string {
+  if (from_version === to_version) return versionName(to_version);
+  return `${versionName(from_version)} → ${versionName(to_version)}`;
+}

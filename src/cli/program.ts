@@ -1,0 +1,136 @@
+import { Command, CommanderError, Option } from 'commander';
+
+import { Client } from './client.js';
+import { addCompletion } from './completion.js';
+import { addDeploy } from './deploy.js';
+import { addEnable } from './enable.js';
+import { Ended, EXIT } from './ends.js';
+import { addEngines } from './engines.js';
+import { addExport } from './export.js';
+import { addHistory } from './history.js';
+import { addKill } from './kill.js';
+import { DEFAULT_URL, seconds, urls } from './options.js';
+import { addRollback } from './rollback.js';
+import type { Act, Run } from './session.js';
+import { addStatus } from './status.js';
+import type { Terminal } from './terminal.js';
+import { shellWord } from './text.js';
+
+export interface Surroundings {
+  readonly terminal: Terminal;
+  readonly version: string;
+  /** `LORA_URL`. */
+  readonly defaultUrls: string | undefined;
+  readonly now: () => Date;
+  readonly interrupted: AbortSignal;
+}
+
+interface CommonOptions {
+  readonly url: readonly URL[];
+  readonly json?: true;
+  readonly timeout: number;
+}
+
+const END_OF_HELP = `
+Exit codes: 0 done, 1 refused or not done, 2 usage, 3 not arrived on the engines (or not in force), 4 outcome unknown.
+Times are in UTC.`;
+
+/** Runs a command line. @returns its exit code */
+export async function loractl(words: readonly string[], surroundings: Surroundings): Promise<number> {
+  const { terminal } = surroundings;
+  let code: number = EXIT.done;
+  const program = programOf(surroundings, async (command, act) => {
+    code = await endOf(command, act, surroundings);
+  });
+  try {
+    await program.parseAsync(words, { from: 'user' });
+    return code;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
+    // Nobody foresaw this: what was sent may have landed.
+    terminal.err(`loractl: failed: ${error instanceof Error ? error.message : String(error)}`);
+    return EXIT.unknown;
+  }
+}
+
+export function programOf({ terminal, version, defaultUrls }: Surroundings, run: Run): Command {
+  const program = new Command('loractl')
+    .description('The kill-switch of LoRA adapters, from the command line.')
+    .version(version)
+    .exitOverride()
+    .allowExcessArguments(false)
+    .showHelpAfterError(false)
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({
+      writeOut: (text) => {
+        terminal.out(text.trimEnd());
+      },
+      writeErr: (text) => {
+        terminal.err(text.trimEnd());
+      },
+      outputError: (text, write) => {
+        write(
+          `loractl: ${text
+            .replace(/^error: /, '')
+            .trim()
+            .replaceAll('\n', ' ')} Nothing was sent.`,
+        );
+      },
+    })
+    .addHelpText('after', END_OF_HELP)
+    .addOption(
+      new Option(
+        '--url <urls>',
+        `replicas of the control plane, with commas between; also LORA_URL (default: ${DEFAULT_URL})`,
+      ).argParser(urls),
+    )
+    .option('--json', 'one JSON document on standard output and nothing else')
+    .option('--timeout <seconds>', 'how long to try', seconds, 10);
+  const add = [addStatus, addKill, addEnable, addRollback, addDeploy, addHistory, addExport, addEngines];
+  for (const each of add) each(program, run);
+  addCompletion(program, terminal);
+  // Begun before this is reached; it stands here to be found.
+  program.command('agent').description('run the agent beside an engine (loractl agent --help)');
+  program.hook('preAction', () => {
+    if (program.opts<Partial<CommonOptions>>().url !== undefined) return;
+    program.setOptionValueWithSource('url', givenUrls(program, defaultUrls), 'env');
+  });
+  return program;
+}
+
+/** Read only now, so that a broken LORA_URL does not break `--help`, nor a `--url` that is given. */
+function givenUrls(program: Command, defaultUrls: string | undefined): readonly URL[] {
+  const given = defaultUrls?.trim();
+  try {
+    return urls(given === undefined || given === '' ? DEFAULT_URL : given);
+  } catch (error) {
+    return program.error(`error: LORA_URL is not usable. ${error instanceof Error ? error.message : ''}`);
+  }
+}
+
+async function endOf(command: Command, act: Act, surroundings: Surroundings): Promise<number> {
+  const { terminal, version, now, interrupted } = surroundings;
+  const { url, timeout, json = false } = command.optsWithGlobals<CommonOptions>();
+  const client = new Client({
+    urls: url,
+    timeoutMs: timeout * 1000,
+    userAgent: `loractl/${version}`,
+    interrupted,
+    progress: (text) => {
+      terminal.progress(text);
+    },
+  });
+  const urlText = url.map(({ href }) => href.replace(/\/$/, '')).join(',');
+  const fromOption = command.getOptionValueSourceWithGlobals('url') === 'cli';
+  const urlWords = fromOption ? ['--url', shellWord(urlText)] : [];
+  try {
+    return await act({ client, terminal, json, now, interrupted, urlWords });
+  } catch (error) {
+    if (!(error instanceof Ended)) throw error;
+    terminal.err(`loractl: ${error.message}`);
+    if (json) terminal.out(JSON.stringify({ exit_code: error.code, error: error.message, ...error.more }));
+    return error.code;
+  } finally {
+    terminal.progress('');
+  }
+}
