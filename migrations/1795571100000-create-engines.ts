@@ -216,10 +216,13 @@ begin
     from jsonb_to_recordset(v_new) as n(fleet text, generation bigint)
     join events e on e.position = n.generation
     on conflict do nothing;
-    insert into kill_acknowledgements (log_id, generation, engine, fleet, observed_adapters)
-    select v_log_id, n.generation, n.engine, n.fleet, n.observed
-    from jsonb_to_recordset(v_new) as n(engine text, fleet text, generation bigint, observed jsonb)
-    on conflict do nothing;
+    with stored as (
+      insert into kill_acknowledgements (log_id, generation, engine, fleet, observed_adapters)
+      select v_log_id, n.generation, n.engine, n.fleet, n.observed
+      from jsonb_to_recordset(v_new) as n(engine text, fleet text, generation bigint, observed jsonb)
+      on conflict do nothing returning generation, engine
+    )
+    select coalesce(jsonb_agg(to_jsonb(stored)), '[]') into v_new from stored;
     for v_kill in
       select k.fleet, k.generation, k.killed_at, max(a.acknowledged_at) as last_at
       from kill_rolls k

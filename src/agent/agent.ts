@@ -131,12 +131,13 @@ export class Agent implements Listener {
   }
 
   report() {
-    const { sight, trouble, failure } = this.reconciler;
+    const { sight, trouble, failure, mayStillLand } = this.reconciler;
     const { driver, version } = this.parts;
-    return reportOf({ sight, trouble, failure, localKill: this.brake.on, driver, agentVersion: version });
+    const seen = { sight, trouble, failure, mayStillLand };
+    return reportOf({ ...seen, localKill: this.brake.on, driver, agentVersion: version });
   }
 
-  /** Leaves the engine as it is, takes its row away, and ends within a bound. */
+  /** Leaves the engine as it is; takes its row away when it serves the base model; ends within a bound. */
   async stop(): Promise<void> {
     this.stopped.abort();
     this.reconciler.stop();

@@ -37,6 +37,8 @@ export interface ReportSource {
   readonly trouble: EngineError | undefined;
   /** Why an act, or the last list, did not succeed. */
   readonly failure: EngineError | undefined;
+  /** A version whose load was given up, and may still land. */
+  readonly mayStillLand: string | undefined;
   readonly localKill: boolean;
   readonly driver: Pick<Driver, 'capabilities' | 'advisory'>;
   readonly agentVersion: string;
@@ -46,6 +48,7 @@ export function reportOf({
   sight,
   trouble,
   failure,
+  mayStillLand,
   localKill,
   driver,
   agentVersion,
@@ -55,19 +58,24 @@ export function reportOf({
     observed_generation: state?.generation ?? null,
     log_id: state?.log_id ?? null,
     observed_adapters: sight?.observed.adapters ?? [],
-    state: stateOf(sight, trouble, failure, driver.advisory),
+    state: stateOf({ sight, trouble, failure, mayStillLand }, driver.advisory),
     local_kill: localKill,
     capabilities: wireCapabilities(driver.capabilities),
     base_model: sight?.observed.baseModel ?? null,
     agent_version: agentVersion,
-    last_error: (failure?.message ?? heldReason(sight?.under))?.slice(0, ERROR_MAX) ?? null,
+    last_error:
+      (failure?.message ?? heldReason(sight?.under) ?? landingReason(mayStillLand))?.slice(0, ERROR_MAX) ??
+      null,
   };
 }
 
 function stateOf(
-  sight: Sight | undefined,
-  trouble: EngineError | undefined,
-  failure: EngineError | undefined,
+  {
+    sight,
+    trouble,
+    failure,
+    mayStillLand,
+  }: Pick<ReportSource, 'sight' | 'trouble' | 'failure' | 'mayStillLand'>,
   advisory: boolean,
 ): EngineState {
   if (trouble?.kind === 'unreachable') return 'unreachable';
@@ -77,11 +85,17 @@ function stateOf(
   if (under.state === null && !under.localKill) return 'pending';
   if (overridden(under)) return 'conflict';
   if (plan(observed.adapters, under.desired.adapter).act !== 'nothing') return 'pending';
+  // A kill is not proven while what it interrupted may still come.
+  if (mayStillLand !== undefined && mayStillLand !== under.desired.adapter) return 'pending';
   return advisory ? 'advisory' : 'converged';
 }
 
 function overridden({ desired, state, held }: Target): boolean {
   return held !== null || (state !== null && state.active_adapter_version !== desired.adapter);
+}
+
+function landingReason(version: string | undefined): string | undefined {
+  return version === undefined ? undefined : `a load of ${version} was given up, and may still land`;
 }
 
 function heldReason(target: Target | undefined): string | undefined {

@@ -19,6 +19,16 @@ export interface ReconcilerOptions extends ActLimits {
   readonly timing: Timing;
 }
 
+/** After an act of which nobody knows the outcome. */
+interface Doubt {
+  /** Since when the engine has been as desired; undefined while it is not. */
+  since: number | undefined;
+  /** A load that was given up, until it has shown itself. */
+  load: string | undefined;
+  /** When that load is not to be feared any more. */
+  until: number;
+}
+
 /** Makes one engine match the newest target: lists, acts, lists again, for ever. */
 export class Reconciler {
   /** The last list that came. */
@@ -29,8 +39,7 @@ export class Reconciler {
   private readonly attempts: Attempts;
   private wake = new AbortController();
   private readonly stopped = new AbortController();
-  /** After an unknown outcome: since when the engine has been as desired, undefined while it is not. */
-  private doubt: { since: number | undefined } | undefined;
+  private doubt: Doubt | undefined;
 
   constructor(
     private readonly driver: Driver,
@@ -49,6 +58,11 @@ export class Reconciler {
   /** Why the engine is not as desired, if it has said so. */
   get failure(): EngineError | undefined {
     return this.trouble ?? this.acts.failure;
+  }
+
+  /** A version whose load was given up, and may still land. */
+  get mayStillLand(): string | undefined {
+    return this.doubt?.load;
   }
 
   /** A newer decision. What is to go goes at once: before the next list, and whatever is under way. */
@@ -118,8 +132,11 @@ export class Reconciler {
     if (asDesired) this.acts.failure = undefined;
     if (!this.doubt) return;
     this.doubt.since = asDesired ? (this.doubt.since ?? startedAt) : undefined;
-    const { since } = this.doubt;
-    if (since !== undefined && startedAt - since >= 2 * this.options.reconcileMs) this.doubt = undefined;
+    const { since, load, until } = this.doubt;
+    // It has landed: that it goes again can be seen.
+    if (load !== undefined && adapters.includes(load)) this.doubt = { since, load: undefined, until: 0 };
+    const clean = since !== undefined && startedAt - since >= 2 * this.options.reconcileMs;
+    if (clean && startedAt >= until) this.doubt = undefined;
   }
 
   /** By the newest target, whatever the list was made under. */
@@ -144,9 +161,18 @@ export class Reconciler {
 
   private ended(act: string, outcome: Outcome): void {
     if (this.stopped.signal.aborted) return;
-    if (outcome === 'unknown') this.doubt = { since: undefined };
+    if (outcome === 'unknown') this.fear(act);
     this.attempts.add(act, performance.now());
     this.wake.abort();
+  }
+
+  private fear(act: string): void {
+    const { load, until = 0 } = this.doubt ?? {};
+    const given = act.startsWith(LOAD) ? act.slice(LOAD.length) : undefined;
+    this.doubt =
+      given === undefined
+        ? { since: undefined, load, until }
+        : { since: undefined, load: given, until: performance.now() + this.options.loadMs };
   }
 
   private async unloadsOr(milliseconds: number): Promise<void> {
@@ -165,5 +191,6 @@ export class Reconciler {
   }
 }
 
-const loadOf = (version: string): string => `load ${version}`;
+const LOAD = 'load ';
+const loadOf = (version: string): string => LOAD + version;
 const unloadOf = (adapter: string): string => `unload ${adapter}`;

@@ -36,7 +36,10 @@ export class Reporter {
     if (JSON.stringify(this.report()) !== this.text) this.wake.abort();
   }
 
-  /** Takes the engine off the list, within a bound: whoever stops the agent does not wait for the control plane. */
+  /**
+   * Takes the engine off the list when it serves the base model: one that goes on serving an adapter must be missed
+   * by the next kill. Within a bound: whoever stops the agent does not wait for the control plane.
+   */
   async stop(): Promise<void> {
     const { stopMs } = this.timing;
     this.stopped.abort();
@@ -47,6 +50,9 @@ export class Reporter {
     }, stopMs / 2);
     await this.running;
     clearTimeout(patience);
+    const { observed_adapters, base_model, state } = this.report();
+    const seenBare = observed_adapters.length === 0 && (base_model !== null || state !== 'pending');
+    if (!seenBare || state === 'unreachable') return;
     const bound = new AbortController();
     const timer = setTimeout(() => {
       bound.abort(new Error('the agent stops'));

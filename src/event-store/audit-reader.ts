@@ -227,7 +227,11 @@ const HAPPENED = `
         select max(a.acknowledged_at) as last_at from kill_rolls r
         join kill_acknowledgements a on a.log_id = r.log_id and a.generation = r.generation and a.engine = any (r.engines)
         where not f.enabled and r.generation = f.position
-        group by r.log_id, r.engines having count(*) = cardinality(r.engines) limit 1
+          and a.acknowledged_at < coalesce((select min(e.recorded_at) from events e
+            where e.fleet = f.fleet and e.position > f.position), 'infinity')
+          and not exists (select from log_adoptions o where o.log_id = r.log_id and o.adopted_at > r.killed_at)
+        group by r.log_id, r.engines having count(*) = cardinality(r.engines)
+        order by last_at limit 1
       ) k on true
     ), '[]') as flips
 `;

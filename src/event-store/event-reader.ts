@@ -60,8 +60,8 @@ export class EventReader {
       [filter.actor, 'e.actor = :actor'],
       [filter.adapter_version, 'e.adapterVersion = :adapter_version'],
       [filter.reference, 'e.reference = :reference'],
-      [filter.since, 'e.recordedAt >= cast(:since as timestamptz)'],
-      [filter.until, 'e.recordedAt < cast(:until as timestamptz)'],
+      [filter.since, `e.position >= (${FIRST_SINCE})`],
+      [filter.until, `e.position <= (${LAST_BEFORE})`],
       [filter.reason, 'strpos(lower(e.reason), lower(:reason)) > 0'],
       [before, 'e.position < :before'],
     ];
@@ -96,6 +96,12 @@ interface StateAtRow {
   readonly recorded_at: string;
   readonly state: FleetState | null;
 }
+
+/** Time and position rise together: bounds of the one are found as bounds of the other, by which a page is ordered. */
+const FIRST_SINCE =
+  'select s.position from events s where s.recorded_at >= cast(:since as timestamptz) order by s.recorded_at limit 1';
+const LAST_BEFORE =
+  'select u.position from events u where u.recorded_at < cast(:until as timestamptz) order by u.recorded_at desc limit 1';
 
 const STATE_AT = `
   select h.log_id, coalesce(h.recorded_at > $2::timestamptz, false) as final, s.generation, s.recorded_at, s.state

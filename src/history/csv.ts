@@ -9,6 +9,7 @@ export function csvLine(cells: readonly unknown[]): string {
 function cell(value: unknown): string {
   if (value === null || value === undefined) return '';
   const text = typeof value === 'string' ? value : JSON.stringify(value);
-  const safe = /^[=+\-@\t\r\n]/.test(text) ? `'${text}` : text;
-  return /[",\r\n']/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+  // Where a semicolon separates cells, what follows one begins a cell too; full-width signs count as signs.
+  const safe = text.replace(/(^|[;\t\r\n])(\s*[=+\-@\t\r\n＝＋－＠])/gu, "$1'$2");
+  return /[",;\r\n']/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }

@@ -36,8 +36,9 @@ export async function* exported(
     seen.events += rows.length;
     yield rows.map(form.event).join('');
     if (format === 'ndjson' && rows.some(({ columns }) => columns.type === 'LoraDisabled')) {
-      const rolls = await reader.exportRolls(part, first.position, last.position);
+      // In this order: a roll is written with the first acknowledgement, so none comes without its roll.
       const acknowledgements = await reader.exportAcknowledgements(part, first.position, last.position);
+      const rolls = await reader.exportRolls(part, first.position, last.position);
       seen.rolls += rolls.length;
       seen.acknowledgements += acknowledgements.length;
       yield rolls.map((each) => line({ record: 'roll', ...each })).join('');

@@ -14,6 +14,7 @@ import { summarise, type Summary } from './summary.js';
 
 /** Exports that one replica sends at a time. */
 const EXPORTS_MAX = 4;
+const IDLE_MS = 60_000;
 
 /** The log as auditors read it. */
 @Injectable()
@@ -55,6 +56,8 @@ export class HistoryService {
         'Content-Disposition': `attachment; filename="${name}"`,
         'Cache-Control': 'no-store',
       });
+      // A reader that reads no more gives its place back.
+      response.setTimeout(IDLE_MS, () => response.destroy());
       await pipeline(Readable.from(exported(this.audit, head, partOf(query), format)), response);
     } catch (error) {
       if (!response.headersSent) throw error;

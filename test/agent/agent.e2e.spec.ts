@@ -51,12 +51,12 @@ describe('the agent, as a process', () => {
 
     plane.tell(state(3, { active_adapter_version: 'v2' }));
     await acknowledged(plane, 3);
+    plane.tell(state(4, { enabled: false }));
+    await acknowledged(plane, 4);
     const asked = performance.now();
     expect(await agent.end('SIGTERM')).toBe(0);
     expect(performance.now() - asked).toBeLessThan(3_000);
     expect(plane.deletes).toEqual(['/engines/engine-1?fleet=default']);
-    // The engine is left as it is.
-    await serves(engine, 'v2');
     for (const line of agent.lines()) {
       expect(line).toMatchObject({ time: expect.stringMatching(/Z$/), level: expect.any(String) });
     }

@@ -68,7 +68,7 @@ describe.each<[keyof typeof drivers, () => TestEngine, as: string]>([
     await eventually(() => engine.heldLoads > 0);
     await streaming(plane);
     plane.tell(killed);
-    await reached(plane, 2, as);
+    await reached(plane, 2, 'pending');
     release();
     await engine.called(kind === 'sglang' ? '/load_lora_adapter' : '/v1/load_lora_adapter');
     await eventually(() => engine.heldLoads === 0);
@@ -157,16 +157,16 @@ it('llama.cpp sets scales, and a kill there is as good as its gateway', async ()
 it('a sidecar goes from version to version by reloads, and a kill there is its hook', async () => {
   const engine = new ReloadSidecar();
   const { plane } = await start('reload', engine, ({ hook }) => ({ disableHook: hook }));
-  await reached(plane, 1);
+  await reached(plane, 1, 'advisory');
   await streaming(plane);
   plane.tell(state(2, { active_adapter_version: 'v2' }));
-  await reached(plane, 2);
+  await reached(plane, 2, 'advisory');
   expect(engine.active?.adapter_version).toBe('v2');
   expect(engine.enabled).toBe(true);
   plane.tell(state(3, { enabled: false }));
-  await reached(plane, 3);
+  await reached(plane, 3, 'advisory');
   expect(engine.enabled).toBe(false);
   plane.tell(state(4));
-  await reached(plane, 4);
+  await reached(plane, 4, 'advisory');
   expect([engine.active?.adapter_version, engine.enabled]).toEqual(['v1', true]);
 });

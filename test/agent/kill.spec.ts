@@ -22,6 +22,15 @@ const acknowledged = (plane: FakeControlPlane, generation: number): Promise<true
     () => plane.last?.observed_generation === generation && plane.last.state === 'converged' && true,
   );
 
+/** A kill is not proven while the load that it ended may still land. */
+const inDoubt = (plane: FakeControlPlane, generation: number): Promise<boolean> =>
+  eventually(
+    () =>
+      plane.last?.observed_generation === generation &&
+      plane.last.state === 'pending' &&
+      plane.last.last_error === 'a load of v1 was given up, and may still land',
+  );
+
 describe('a kill', () => {
   it('unloads what is served, and is acknowledged', async () => {
     const engine = new MemoryEngine();
@@ -49,11 +58,12 @@ describe('a kill', () => {
     const { plane, running } = await start(engine);
     await eventually(() => engine.held.has('load v1'));
     plane.tell(killed);
-    await acknowledged(plane, 2);
+    await inDoubt(plane, 2);
     // The engine finishes nevertheless; nobody told the agent.
     engine.release('load v1');
     await eventually(() => engine.count('unload v1') > 0 && engine.adapters.size === 0);
     await serves(running, engine);
+    await acknowledged(plane, 2);
   });
 
   it('ends one whose driver does not listen to its signal', async () => {
@@ -63,22 +73,22 @@ describe('a kill', () => {
     const { plane, running } = await start(engine);
     await eventually(() => engine.held.has('load v1'));
     plane.tell(killed);
-    await acknowledged(plane, 2);
+    await inDoubt(plane, 2);
     engine.release('load v1');
     await serves(running, engine);
   });
 
-  it('looks at a quick pace after that, for two periods, and then no more', async () => {
+  it('looks at a quick pace after that, until no load can come any more', async () => {
     const engine = new MemoryEngine();
     engine.hold = (call) => call === 'load v1';
     const { plane } = await start(engine, {
-      settings: { reconcileMs: 300, heartbeatMs: 60_000 },
+      settings: { reconcileMs: 300, heartbeatMs: 60_000, loadMs: 1_000 },
       timing: { quickMs: 5 },
     });
     await eventually(() => engine.held.has('load v1'));
     const before = engine.count('list');
     plane.tell(killed);
-    await acknowledged(plane, 2);
+    await inDoubt(plane, 2);
     await looks(engine, 30);
     // The pace of the reconciler alone would have needed 9 s for so many.
     expect(engine.count('list') - before).toBeGreaterThan(30);
@@ -88,6 +98,7 @@ describe('a kill', () => {
       return engine.count('list') - count <= 1;
     };
     await eventually(isSlow);
+    await acknowledged(plane, 2);
   });
 
   it('is not held up by an unload that hangs', async () => {
@@ -190,14 +201,22 @@ describe('a change under way', () => {
   });
 });
 
-it('an agent that stops leaves the engine as it is, and takes its row away', async () => {
+it('an agent that stops leaves the engine as it is, and its row where it serves an adapter', async () => {
   const engine = new MemoryEngine();
   const { plane, running } = await start(engine);
   await serves(running, engine, 'v1');
   await running.stop();
   expect([...engine.adapters]).toEqual(['v1']);
-  expect(plane.deletes).toEqual(['/engines/engine-1?fleet=default']);
+  // The next kill must miss it.
+  expect(plane.deletes).toEqual([]);
   const calls = engine.calls.length;
   await new Promise((resume) => setTimeout(resume, 250));
   expect(engine.calls).toHaveLength(calls);
+});
+
+it('an agent that stops takes its row away when its engine serves the base model', async () => {
+  const { plane, running } = await start(new MemoryEngine(), {}, killed);
+  await acknowledged(plane, 2);
+  await running.stop();
+  expect(plane.deletes).toEqual(['/engines/engine-1?fleet=default']);
 });

@@ -32,11 +32,11 @@ describe('a load under way', () => {
     const { plane, engine } = await loading();
     plane.tell(killed);
     await eventually(() => engine.aborted.includes('load v1'));
-    await acknowledged(plane, 2);
+    await eventually(() => plane.last?.observed_generation === 2 && plane.last.state === 'pending');
     plane.tell(state(3));
     await eventually(() => engine.count('load v1') === 2);
     plane.tell(state(4, { active_adapter_version: 'v2' }));
-    await acknowledged(plane, 4);
+    await eventually(() => plane.last?.observed_generation === 4 && engine.adapters.has('v2'));
     expect(engine.aborted).toEqual(['load v1', 'load v1']);
     expect([...engine.adapters]).toEqual(['v2']);
   });

@@ -19,6 +19,9 @@ describe('a line of CSV', () => {
     ['\r=1', `"'\r=1"`],
     ['=HYPERLINK("http://x";"y")', `"'=HYPERLINK(""http://x"";""y"")"`],
     ['a=1', 'a=1'],
+    ['x;=1+1', `"x;'=1+1"`],
+    [' =1', `"' =1"`],
+    ['＝1', `"'＝1"`],
   ])('holds %j as %j', (value, cell) => {
     expect(csvLine(['first', value, 'last'])).toBe(`first,${cell},last\r\n`);
   });

@@ -35,11 +35,12 @@ export function reload(settings: DriverSettings): Driver {
   return {
     capabilities: {
       runtimeLoad: disableHook !== undefined,
-      killIsSticky: disableHook !== undefined,
+      killIsSticky: false,
       observesPath: false,
       drains: false,
     },
-    advisory: disableHook === undefined,
+    // What the hook did is not in the sidecar's state: nobody has seen it.
+    advisory: true,
     loadReplaces: true,
 
     async list(signal) {
