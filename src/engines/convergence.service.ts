@@ -1,3 +1,5 @@
+import { setTimeout as pause } from 'node:timers/promises';
+
 import { Injectable } from '@nestjs/common';
 
 import { EventStore } from '../event-store/event-store.js';
@@ -51,9 +53,11 @@ export class ConvergenceService {
   ): Promise<Convergence | null> {
     const end = performance.now() + seconds * 1000;
     let last: Convergence | null = null;
+    // A database that hangs must not make the caller wait for longer.
+    const timeUp = pause(seconds * 1000, null, { ref: false });
     for (;;) {
       const news = this.news(end);
-      last = (await this.look(fleet, generation)) ?? last;
+      last = (await Promise.race([this.look(fleet, generation), timeUp])) ?? last;
       const settled = last?.converged === true || last?.superseded_by !== undefined || last?.engines === 0;
       if (settled || gone.aborted || this.ending.signal.aborted || performance.now() >= end) {
         news.cancel();

@@ -2,101 +2,15 @@ import { Injectable } from '@nestjs/common';
 
 import { Database } from '../database/database.js';
 import { LogUnavailable } from '../lora/domain/errors.js';
-import type { LoraEvent } from '../lora/domain/events.js';
-import type { FleetState } from '../lora/domain/state.js';
-
-/** A part of the log; times are RFC 3339. */
-export interface LogPart {
-  /** Recorded at or after. */
-  readonly since: string | null;
-  /** Recorded before. */
-  readonly until: string | null;
-  readonly fleet: string | null;
-}
-
-/** A row of the log with all that a verifier compares. */
-export interface ExportedRow {
-  readonly position: number;
-  readonly recorded_at: string;
-  readonly leaf_hash: string;
-  /** The exact text that is hashed. */
-  readonly body: string;
-  /** The columns that copy members of the body. */
-  readonly columns: Readonly<Record<string, unknown>>;
-  readonly state: FleetState;
-}
-
-export interface ExportedAcknowledgement {
-  readonly log_id: string;
-  readonly generation: number;
-  readonly engine: string;
-  readonly fleet: string;
-  readonly observed_adapters: readonly string[];
-  readonly acknowledged_at: string;
-}
-
-export interface ExportedRoll {
-  readonly log_id: string;
-  readonly generation: number;
-  readonly fleet: string;
-  readonly killed_at: string;
-  readonly engines: readonly string[];
-}
-
-export interface Adoption {
-  readonly log_id: string;
-  readonly previous_log_id: string;
-  readonly position: number;
-  readonly adopted_at: string;
-}
-
-/** Where the log stands, and under which names it has stood. */
-export interface LogHead {
-  readonly log_id: string;
-  readonly position: number;
-  readonly now: string;
-  readonly adoptions: readonly Adoption[];
-}
-
-/** An event after which `enabled` was another than before. */
-export interface Flip {
-  readonly position: number;
-  readonly recorded_at: string;
-  readonly fleet: string;
-  readonly type: LoraEvent['type'];
-  readonly enabled: boolean;
-  readonly actor: string;
-  readonly reason: string;
-  readonly reference: string | null;
-  /** When the fleet was enabled again; null while it has not been. */
-  readonly enabled_again_at: string | null;
-  /** When the last engine on the kill's roll acknowledged it; null where one has not, or none was registered. */
-  readonly acknowledged_at: string | null;
-}
-
-export interface Counted {
-  readonly type: string | null;
-  readonly fleet: string | null;
-  readonly actor: string | null;
-  readonly events: number;
-}
-
-/** What happened in a part of the log, all as of one moment. */
-export interface Happened {
-  readonly now: string;
-  readonly counts: readonly Counted[];
-  /** Fleets that stood disabled when the part began. */
-  readonly disabled_before: readonly string[];
-  /** In order. */
-  readonly flips: readonly Flip[];
-}
-
-export interface FleetAt {
-  readonly fleet: string;
-  readonly generation: number;
-  readonly recorded_at: string;
-  readonly state: FleetState;
-}
+import type {
+  ExportedAcknowledgement,
+  ExportedRoll,
+  ExportedRow,
+  FleetAt,
+  Happened,
+  LogHead,
+  LogPart,
+} from './audit-rows.js';
 
 /** The auditor's questions to the log. Every one that fails for the database's sake throws LogUnavailable. */
 @Injectable()

@@ -1,4 +1,5 @@
-import type { AuditReader, ExportedRow, LogHead, LogPart } from '../event-store/audit-reader.js';
+import type { AuditReader } from '../event-store/audit-reader.js';
+import type { ExportedRow, LogHead, LogPart } from '../event-store/audit-rows.js';
 import type { EventBody } from '../lora/domain/events.js';
 import { csvLine } from './csv.js';
 

@@ -4,7 +4,8 @@ import { pipeline } from 'node:stream/promises';
 import { Injectable } from '@nestjs/common';
 import type { Response } from 'express';
 
-import { AuditReader, type LogPart } from '../event-store/audit-reader.js';
+import { AuditReader } from '../event-store/audit-reader.js';
+import type { LogPart } from '../event-store/audit-rows.js';
 import { bodyOf, type EventEntity } from '../event-store/event.entity.js';
 import { EventReader } from '../event-store/event-reader.js';
 import { Problem } from '../http/problem.js';

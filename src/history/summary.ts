@@ -1,4 +1,4 @@
-import type { Flip, Happened, LogPart } from '../event-store/audit-reader.js';
+import type { Flip, Happened, LogPart } from '../event-store/audit-rows.js';
 
 /** A kill: an event that turned `enabled` off. Durations are seconds; null where the end has not come. */
 export interface KillSummary {

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 
 import { startProcess } from '../agent/agent-process.js';
 import { cleanUp } from '../agent/running-agent.js';
+import { Random } from '../support/agreement-random.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { LlamacppEngine } from '../support/engines/llamacpp.js';
 import { MaxEngine } from '../support/engines/max.js';
@@ -10,6 +11,9 @@ import type { TestEngine } from '../support/engines/test-engine.js';
 import { VllmEngine } from '../support/engines/vllm.js';
 import { type Api, eventually } from '../support/http.js';
 import { type Replica, startReplica } from '../support/replica.js';
+
+/** As long as the soak, when it is asked for. */
+const SOAK_MS = Number(process.env.PROOF_SECONDS ?? 5) * 1000;
 
 interface Convergence {
   readonly generation: number;
@@ -54,6 +58,7 @@ beforeAll(async () => {
         GATEWAY_STRIPS_LORA: 'true',
         RECONCILE_SECONDS: '1',
         UNLOAD_TIMEOUT_SECONDS: '4',
+        LORA_OPERATION_TIMEOUT_SECONDS: '5',
       }),
     ),
   );
@@ -178,4 +183,55 @@ describe('a kill with eight engines of four kinds', () => {
     expect(await answer).toMatchObject({ status: 200, body: { convergence: { converged: true } } });
     expect(served()).toEqual([]);
   });
+
+  it(
+    'leaves no engine with an adapter, whatever was deployed, broken and killed before it',
+    async () => {
+      const seed = Number(process.env.ENGINES_SEED ?? Date.now() % 2 ** 31);
+      const random = new Random(seed);
+      console.log(`seed ${seed}`);
+      let rounds = 0;
+      const begin = performance.now();
+      do {
+        const undo: (() => void)[] = [];
+        for (let left = 2 + random.below(6); left > 0; left--) {
+          const end = await mischief(random);
+          if (end) undo.push(end);
+        }
+        await api().post('/lora/disable');
+        for (const end of undo) end();
+        await arrived();
+        expect({ seed, rounds, served: served() }).toEqual({ seed, rounds, served: [] });
+        rounds++;
+        await api().post('/lora/enable', { adapter_version: random.pick(['v1', 'v2']) });
+      } while (performance.now() - begin < SOAK_MS);
+      console.log(`${rounds} kills, seed ${seed}`);
+    },
+    SOAK_MS + 120_000,
+  );
 });
+
+/** One thing that operators, engines or others do. @returns how to end it, where it lasts */
+async function mischief(random: Random): Promise<(() => void) | undefined> {
+  const version = random.pick(['v1', 'v2']);
+  const acts: readonly (() => Promise<unknown>)[] = [
+    () => api().post('/lora/deploy', { adapter_version: version }),
+    () => api().post('/lora/enable', { adapter_version: version }),
+    () => api().post('/lora/rollback'),
+    () => api().post('/lora/disable'),
+    () => random.pick([vllm, max, maxToo]).restart(),
+    () => random.pick([sglang, llamacpp]).restart(),
+    () => {
+      sglangToo.next('/unload_lora_adapter', { acts: false, answer: 'cut' });
+      return Promise.resolve();
+    },
+    () => {
+      vllmToo.next('/v1/unload_lora_adapter', { acts: true, answer: 'cut' });
+      return Promise.resolve();
+    },
+    () => Promise.resolve(vllmToo.loaded.set(version, `/adapters/${version}`)),
+  ];
+  if (random.chance(0.2)) return random.pick([vllm, vllmToo, max]).holdLoads();
+  await random.pick(acts)();
+  return undefined;
+}

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 
-import type { Flip, Happened } from '../../src/event-store/audit-reader.js';
+import type { Flip, Happened } from '../../src/event-store/audit-rows.js';
 import { summarise } from '../../src/history/summary.js';
 
 const at = (seconds: number): string => `2026-11-25T02:00:${String(seconds).padStart(2, '0')}.000000Z`;
