@@ -99,6 +99,12 @@ export abstract class TestEngine {
     };
   }
 
+  /** Ends the waiting of loads, if they were held. */
+  letLoadsGo(): void {
+    this.loads?.release();
+    this.loads = undefined;
+  }
+
   /** The calls of a path, once there are so many. */
   async called(path: string, times = 1): Promise<readonly Call[]> {
     return eventually(() => {
