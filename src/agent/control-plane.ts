@@ -1,3 +1,4 @@
+import { answerText } from './answer-text.js';
 import { within } from './deadline.js';
 import { type FleetState, readState } from './fleet-state.js';
 
@@ -107,14 +108,5 @@ function parse(text: string): unknown {
   }
 }
 
-async function textOf(response: Response): Promise<string> {
-  const decoder = new TextDecoder();
-  let text = '';
-  for await (const bytes of (response.body ?? []) as AsyncIterable<Uint8Array>) {
-    text += decoder.decode(bytes, { stream: true });
-    // Leaving the loop ends the connection.
-    if (text.length > ANSWER_MAX)
-      throw new ControlPlaneError(`an answer of more than ${ANSWER_MAX} characters`);
-  }
-  return text + decoder.decode();
-}
+const textOf = (response: Response): Promise<string> =>
+  answerText(response, ANSWER_MAX, (sentence) => new ControlPlaneError(sentence));

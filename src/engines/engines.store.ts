@@ -2,9 +2,9 @@ import { Inject, Injectable } from '@nestjs/common';
 
 import { SETTINGS, type Settings } from '../config/settings.js';
 import { Database } from '../database/database.js';
-import { LogUnavailable } from '../lora/domain/errors.js';
 import type { Standings } from './convergence.js';
 import type { EngineBody } from './engines.dto.js';
+import { ask } from '../event-store/unavailable.js';
 
 /** Which engines a question is about. */
 export interface EngineFilter {
@@ -56,12 +56,8 @@ export class EnginesStore {
     return row?.fleet ?? null;
   }
 
-  private async rows<T>(sql: string, parameters: unknown[]): Promise<T[]> {
-    try {
-      return await this.database.dataSource.query<T[]>(sql, parameters);
-    } catch (error) {
-      throw new LogUnavailable('The engines cannot be read now.', undefined, undefined, { cause: error });
-    }
+  private rows<T>(sql: string, parameters: unknown[]): Promise<T[]> {
+    return ask(() => this.database.dataSource.query<T[]>(sql, parameters), 'The engines cannot be read now.');
   }
 }
 

@@ -1,7 +1,6 @@
 import { Injectable } from '@nestjs/common';
 
 import { Database } from '../database/database.js';
-import { LogUnavailable } from '../lora/domain/errors.js';
 import type {
   ExportedAcknowledgement,
   ExportedRoll,
@@ -11,6 +10,7 @@ import type {
   LogHead,
   LogPart,
 } from './audit-rows.js';
+import { ask } from './unavailable.js';
 
 /** The auditor's questions to the log. Every one that fails for the database's sake throws LogUnavailable. */
 @Injectable()
@@ -60,12 +60,8 @@ export class AuditReader {
     return row;
   }
 
-  private async rows<T>(sql: string, parameters: unknown[]): Promise<T[]> {
-    try {
-      return await this.database.dataSource.query<T[]>(sql, parameters);
-    } catch (error) {
-      throw new LogUnavailable('The log cannot be read now.', undefined, undefined, { cause: error });
-    }
+  private rows<T>(sql: string, parameters: unknown[]): Promise<T[]> {
+    return ask(() => this.database.dataSource.query<T[]>(sql, parameters));
   }
 }
 

@@ -2,13 +2,13 @@ import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { Repository } from 'typeorm';
 
-import { LogUnavailable } from '../lora/domain/errors.js';
 import type { LoraEvent } from '../lora/domain/events.js';
 import type { Histories, LoggedEvent } from '../lora/domain/histories.js';
 import type { FleetState } from '../lora/domain/state.js';
 import type { StoredState } from '../lora/domain/view.js';
 import { EventEntity } from './event.entity.js';
 import { foldHistories, HISTORIES } from './histories-query.js';
+import { ask } from './unavailable.js';
 
 /** What an auditor can ask the log for; every field narrows, times are RFC 3339. */
 export interface EventFilter {
@@ -32,7 +32,7 @@ export class EventReader {
 
   /** The state of a fleet as of the last event recorded at or before a time; null when it had none. */
   async stateAt(fleet: string, time: string): Promise<StateAt> {
-    const [row] = await this.asking(() => this.events.query<StateAtRow[]>(STATE_AT, [fleet, time]));
+    const [row] = await ask(() => this.events.query<StateAtRow[]>(STATE_AT, [fleet, time]));
     if (row === undefined) throw new Error('The log has no head.');
     const { log_id, final, generation, recorded_at, state } = row;
     const stored = state && { fleet, generation, recordedAt: recorded_at, state };
@@ -41,12 +41,12 @@ export class EventReader {
 
   /** One event; null when the log has none at that position. */
   one(position: number): Promise<EventEntity | null> {
-    return this.asking(() => this.events.findOneBy({ position }));
+    return ask(() => this.events.findOneBy({ position }));
   }
 
   /** The histories of a fleet as of a generation. On the pool: an auditor does not keep commands from the connection that their answers need. */
   async histories(fleet: string, generation: number): Promise<Histories> {
-    const rows = await this.asking(() =>
+    const rows = await ask(() =>
       this.events.query<{ answer: LoggedEvent[] }[]>(HISTORIES, [fleet, generation]),
     );
     return foldHistories(rows[0]?.answer ?? []);
@@ -65,19 +65,11 @@ export class EventReader {
       [filter.reason, 'strpos(lower(e.reason), lower(:reason)) > 0'],
       [before, 'e.position < :before'],
     ];
-    return this.asking(() => {
+    return ask(() => {
       const query = this.events.createQueryBuilder('e').orderBy('e.position', 'DESC').limit(limit);
       for (const [value, condition] of conditions) if (value !== undefined) query.andWhere(condition);
       return query.setParameters({ ...filter, before }).getMany();
     });
-  }
-
-  private async asking<T>(question: () => Promise<T>): Promise<T> {
-    try {
-      return await question();
-    } catch (error) {
-      throw new LogUnavailable('The log cannot be read now.', undefined, undefined, { cause: error });
-    }
   }
 }
 

@@ -1,6 +1,21 @@
 import { LogUnavailable } from '../lora/domain/errors.js';
 import type { Pending } from './lane-queue.js';
 
+/**
+ * Asks the database.
+ * @throws LogUnavailable with that sentence when it does not answer
+ */
+export async function ask<T>(
+  question: () => Promise<T>,
+  sentence = 'The log cannot be read now.',
+): Promise<T> {
+  try {
+    return await question();
+  } catch (error) {
+    throw new LogUnavailable(sentence, undefined, undefined, { cause: error });
+  }
+}
+
 export function tooLate({ submission: { key }, cause }: Pending, mayHaveHappened: boolean): LogUnavailable {
   const what = mayHaveHappened
     ? 'Whether the command took effect is unknown: send it again with the same Idempotency-Key.'

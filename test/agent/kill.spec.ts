@@ -3,24 +3,12 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { eventually } from '../support/http.js';
 import { FakeControlPlane, state } from './fake-control-plane.js';
 import { MemoryEngine } from './memory-engine.js';
-import { type AgentOptions, cleanUp, later, looks, serves, startAgent } from './running-agent.js';
+import { acknowledged, startBeside as start } from './beside.js';
+import { cleanUp, looks, serves } from './running-agent.js';
 
 afterEach(cleanUp);
 
 const killed = state(2, { enabled: false });
-
-async function start(engine: MemoryEngine, rest: Partial<AgentOptions> = {}, current = state(1)) {
-  const plane = await FakeControlPlane.start(current);
-  later(() => plane.down());
-  const running = await startAgent({ planes: [plane], engine, ...rest });
-  return { plane, running };
-}
-
-/** The control plane has heard that this generation was reached. */
-const acknowledged = (plane: FakeControlPlane, generation: number): Promise<true> =>
-  eventually(
-    () => plane.last?.observed_generation === generation && plane.last.state === 'converged' && true,
-  );
 
 /** A kill is not proven while the load that it ended may still land. */
 const inDoubt = (plane: FakeControlPlane, generation: number): Promise<boolean> =>

@@ -2,22 +2,11 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 
 import type { FleetState } from '../../src/agent/fleet-state.js';
 import { eventually } from '../support/http.js';
-import { FakeControlPlane, OTHER_LOG, state } from './fake-control-plane.js';
-import { MemoryEngine } from './memory-engine.js';
-import { type AgentOptions, cleanUp, later, type RunningAgent, serves, startAgent } from './running-agent.js';
+import { OTHER_LOG, state } from './fake-control-plane.js';
+import { newPlane, startUnder as start } from './beside.js';
+import { cleanUp, type RunningAgent, serves } from './running-agent.js';
 
 afterEach(cleanUp);
-
-async function newPlane(current?: FleetState): Promise<FakeControlPlane> {
-  const plane = await FakeControlPlane.start(current);
-  later(() => plane.down());
-  return plane;
-}
-
-async function start(planes: FakeControlPlane[], rest: Partial<AgentOptions> = {}) {
-  const engine = new MemoryEngine();
-  return { engine, running: await startAgent({ planes, engine, ...rest }) };
-}
 
 const at = (running: RunningAgent, generation: number): Promise<boolean> =>
   eventually(() => running.effective().generation === generation);

@@ -51,3 +51,6 @@ export async function callAt(
     return { status: 0, body: {}, headers: new Headers(), sentAt, receivedAt: performance.now() };
   }
 }
+
+/** Milliseconds from the sending of a call to its answer. */
+export const took = ({ sentAt, receivedAt }: Answered): number => receivedAt - sentAt;

@@ -1,3 +1,4 @@
+import { answerText } from '../answer-text.js';
 import { EngineError } from '../driver.js';
 import { reasonOf } from '../log.js';
 
@@ -88,16 +89,8 @@ function authorization(key: EngineRequest['key']): Record<string, string> {
   return { Authorization: `Bearer ${value}` };
 }
 
-async function textOf(response: Response): Promise<string> {
-  const decoder = new TextDecoder();
-  let text = '';
-  for await (const bytes of (response.body ?? []) as AsyncIterable<Uint8Array>) {
-    text += decoder.decode(bytes, { stream: true });
-    // Leaving the loop ends the connection.
-    if (text.length > ANSWER_MAX) throw new Error(`an answer of more than ${ANSWER_MAX} characters`);
-  }
-  return text + decoder.decode();
-}
+const textOf = (response: Response): Promise<string> =>
+  answerText(response, ANSWER_MAX, (sentence) => new Error(sentence));
 
 function jsonIn(text: string): unknown {
   try {

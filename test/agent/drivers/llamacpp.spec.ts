@@ -2,7 +2,13 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 
 import type { Driver } from '../../../src/agent/driver.js';
 import { llamacpp } from '../../../src/agent/drivers/llamacpp.js';
-import { type Choices, errorOf, patient, settingsFor } from '../../support/engines/driver-settings.js';
+import {
+  type Choices,
+  errorOf,
+  handsOn,
+  patient,
+  settingsFor,
+} from '../../support/engines/driver-settings.js';
 import { LlamacppEngine } from '../../support/engines/llamacpp.js';
 
 const ROUTE = '/lora-adapters';
@@ -21,9 +27,7 @@ beforeEach(async () => {
 });
 afterEach(() => engine.stop());
 
-const list = async () => (await driver.list(patient())).adapters;
-const load = (version: string, signal = patient()) => driver.ensureLoaded(version, signal);
-const unload = (adapter: string, signal = patient()) => driver.ensureUnloaded(adapter, signal);
+const { list, load, unload } = handsOn(() => ({ driver, engine }));
 const sent = () => engine.calls.filter(({ method }) => method === 'POST').map(({ body }) => body);
 
 describe('llama.cpp server, as it should be', () => {

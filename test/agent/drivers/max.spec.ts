@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 
 import type { Driver } from '../../../src/agent/driver.js';
 import { max } from '../../../src/agent/drivers/max.js';
-import { errorOf, patient, settingsFor } from '../../support/engines/driver-settings.js';
+import { errorOf, handsOn, patient, settingsFor } from '../../support/engines/driver-settings.js';
 import { MaxEngine } from '../../support/engines/max.js';
 import { eventually } from '../../support/http.js';
 
@@ -17,9 +17,7 @@ beforeEach(async () => {
 });
 afterEach(() => engine.stop());
 
-const list = async () => (await driver.list(patient())).adapters;
-const load = (version: string, signal = patient()) => driver.ensureLoaded(version, signal);
-const unload = (adapter: string, signal = patient()) => driver.ensureUnloaded(adapter, signal);
+const { list, load, unload } = handsOn(() => ({ driver, engine }));
 
 describe('MAX Serve, as it should be', () => {
   it('loads a version, lists it beside its base model, and unloads it', async () => {

@@ -2,7 +2,13 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 
 import type { Driver } from '../../../src/agent/driver.js';
 import { reload } from '../../../src/agent/drivers/reload.js';
-import { type Choices, errorOf, patient, settingsFor } from '../../support/engines/driver-settings.js';
+import {
+  type Choices,
+  errorOf,
+  handsOn,
+  patient,
+  settingsFor,
+} from '../../support/engines/driver-settings.js';
 import { ReloadSidecar } from '../../support/engines/reload.js';
 import { eventually } from '../../support/http.js';
 
@@ -21,10 +27,7 @@ beforeEach(async () => {
 });
 afterEach(() => engine.stop());
 
-const list = async () => (await driver.list(patient())).adapters;
-const load = (version: string, signal = patient()) => driver.ensureLoaded(version, signal);
-const unload = (adapter: string, signal = patient()) => driver.ensureUnloaded(adapter, signal);
-const sent = (path: string) => engine.calls.filter((call) => call.path === path).map(({ body }) => body);
+const { list, load, unload, sent } = handsOn(() => ({ driver, engine }));
 
 /** Sends a reload that the sidecar has got and that nobody waits for any more. @returns lets it go */
 async function giveUpReload(version: string): Promise<() => void> {

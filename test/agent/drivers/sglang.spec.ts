@@ -2,7 +2,13 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 
 import type { Driver } from '../../../src/agent/driver.js';
 import { sglang } from '../../../src/agent/drivers/sglang.js';
-import { type Choices, errorOf, patient, settingsFor } from '../../support/engines/driver-settings.js';
+import {
+  type Choices,
+  errorOf,
+  handsOn,
+  patient,
+  settingsFor,
+} from '../../support/engines/driver-settings.js';
 import { SglangEngine } from '../../support/engines/sglang.js';
 import { eventually } from '../../support/http.js';
 
@@ -19,10 +25,7 @@ beforeEach(async () => {
 });
 afterEach(() => engine.stop());
 
-const list = async () => (await driver.list(patient())).adapters;
-const load = (version: string, signal = patient()) => driver.ensureLoaded(version, signal);
-const unload = (adapter: string, signal = patient()) => driver.ensureUnloaded(adapter, signal);
-const sent = (path: string) => engine.calls.filter((call) => call.path === path).map(({ body }) => body);
+const { list, load, unload, sent } = handsOn(() => ({ driver, engine }));
 
 describe('SGLang, as it should be', () => {
   it('loads a version, lists it, and unloads it', async () => {

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 
 import type { Driver } from '../../../src/agent/driver.js';
 import { vllm } from '../../../src/agent/drivers/vllm.js';
-import { type Choices, errorOf, patient, settingsFor } from '../../support/engines/driver-settings.js';
+import { type Choices, errorOf, handsOn, settingsFor } from '../../support/engines/driver-settings.js';
 import { VllmEngine } from '../../support/engines/vllm.js';
 import { eventually } from '../../support/http.js';
 
@@ -19,10 +19,7 @@ beforeEach(async () => {
 });
 afterEach(() => engine.stop());
 
-const list = async () => (await driver.list(patient())).adapters;
-const load = (version: string, signal = patient()) => driver.ensureLoaded(version, signal);
-const unload = (adapter: string, signal = patient()) => driver.ensureUnloaded(adapter, signal);
-const sent = (path: string) => engine.calls.filter((call) => call.path === path).map(({ body }) => body);
+const { list, load, unload, sent } = handsOn(() => ({ driver, engine }));
 
 describe('acts on vLLM whose outcome is not what the answer says', () => {
   const broken = { status: 500, body: { error: { message: 'engine', type: 'InternalServerError' } } };

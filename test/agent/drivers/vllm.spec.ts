@@ -2,7 +2,13 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 
 import type { Driver } from '../../../src/agent/driver.js';
 import { vllm } from '../../../src/agent/drivers/vllm.js';
-import { type Choices, errorOf, patient, settingsFor } from '../../support/engines/driver-settings.js';
+import {
+  type Choices,
+  errorOf,
+  handsOn,
+  patient,
+  settingsFor,
+} from '../../support/engines/driver-settings.js';
 import { VllmEngine } from '../../support/engines/vllm.js';
 
 const LOAD = '/v1/load_lora_adapter';
@@ -18,10 +24,7 @@ beforeEach(async () => {
 });
 afterEach(() => engine.stop());
 
-const list = async () => (await driver.list(patient())).adapters;
-const load = (version: string, signal = patient()) => driver.ensureLoaded(version, signal);
-const unload = (adapter: string, signal = patient()) => driver.ensureUnloaded(adapter, signal);
-const sent = (path: string) => engine.calls.filter((call) => call.path === path).map(({ body }) => body);
+const { list, load, unload, sent } = handsOn(() => ({ driver, engine }));
 
 describe('vLLM, as it should be', () => {
   it('lists nothing but its base model at first', async () => {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 
-import type { Answered } from '../../support/agreement-call.js';
+import { type Answered, took } from '../../support/agreement-call.js';
 import {
   appendByHand,
   backendsOf,
@@ -13,8 +13,6 @@ import {
 } from '../../support/agreement-directed.js';
 import { lanes, type Node, until } from '../../support/agreement-node.js';
 import type { TestDatabase } from '../../support/database.js';
-
-const took = ({ sentAt, receivedAt }: Answered): number => receivedAt - sentAt;
 
 const LOCK_FIRST = 'begin; select lock_head%';
 

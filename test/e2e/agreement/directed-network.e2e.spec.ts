@@ -2,12 +2,10 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import type { Answered } from '../../support/agreement-call.js';
+import { took } from '../../support/agreement-call.js';
 import { lockHead, lockWaiters, logOf, Pair, positionOf } from '../../support/agreement-directed.js';
 import { firstLane, lanes, Node, spareLane, until } from '../../support/agreement-node.js';
 import type { TestDatabase } from '../../support/database.js';
-
-const took = ({ sentAt, receivedAt }: Answered): number => receivedAt - sentAt;
 
 describe('a network that does not carry', () => {
   let pair: Pair;

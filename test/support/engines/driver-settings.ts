@@ -1,5 +1,6 @@
-import type { DriverSettings, EngineError } from '../../../src/agent/driver.js';
+import type { Driver, DriverSettings, EngineError } from '../../../src/agent/driver.js';
 import { readAgentSettings } from '../../../src/agent/settings.js';
+import type { TestEngine } from './test-engine.js';
 
 export interface Choices extends Pick<DriverSettings, 'engineKey' | 'disableHook' | 'gatewayStripsLora'> {
   readonly name?: string;
@@ -27,4 +28,18 @@ export async function errorOf(call: Promise<unknown>): Promise<EngineError> {
   );
   if (outcome instanceof Error && 'kind' in outcome) return outcome as EngineError;
   throw new Error(`Not an EngineError: ${String(outcome)}`);
+}
+
+/** What a test does with the present driver and its engine. */
+export function handsOn(present: () => { readonly driver: Driver; readonly engine: TestEngine }) {
+  return {
+    list: async () => (await present().driver.list(patient())).adapters,
+    load: (version: string, signal = patient()) => present().driver.ensureLoaded(version, signal),
+    unload: (adapter: string, signal = patient()) => present().driver.ensureUnloaded(adapter, signal),
+    /** The bodies that the engine got there, in order. */
+    sent: (path: string) =>
+      present()
+        .engine.calls.filter((call) => call.path === path)
+        .map(({ body }) => body),
+  };
 }
