@@ -25,9 +25,10 @@ module.exports = {
     only('stream', 'config', 'event-store', 'database', 'lora/domain', 'http'),
     only('metrics', 'config', 'event-store', 'database', 'lora/domain', 'http', 'stream', 'engines'),
     only('engines', 'config', 'event-store', 'database', 'lora/domain', 'http'),
+    only('access', 'config', 'event-store', 'database', 'lora/domain', 'http'),
     only('agent'),
     only('history', 'event-store', 'database', 'lora/domain', 'http'),
-    only('health', 'config', 'event-store', 'database', 'lora/domain', 'http'),
+    only('health', 'config', 'access', 'event-store', 'database', 'lora/domain', 'http'),
     {
       name: 'cli-talks-http-only',
       comment: 'Of the server it knows the shapes of the answers.',

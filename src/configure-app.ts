@@ -5,6 +5,8 @@ import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
 
+import { DESCRIPTION_PATHS } from './access/roles.js';
+import { AccessGuard } from './access/access.guard.js';
 import { AppModule } from './app.module.js';
 import type { Settings } from './config/settings.js';
 import { VERSION } from './config/version.js';
@@ -39,6 +41,7 @@ export async function createApp(settings: Settings, logger: LoggerService): Prom
   app.use(noteBusy);
   answerClientErrors(app.getHttpServer());
   app.use(refuseForeignPage);
+  app.use([...DESCRIPTION_PATHS], app.get(AccessGuard).describe);
   app.useGlobalFilters(new ProblemFilter());
   describeApi(app);
   return app;
@@ -105,6 +108,8 @@ function describeApi(app: NestExpressApplication): void {
     .setDescription('Kill-switch, rollback and history of LoRA adapters.')
     .setVersion(VERSION)
     .setOpenAPIVersion('3.1.0')
+    .addBearerAuth()
+    .addSecurityRequirements('bearer')
     .build();
   SwaggerModule.setup(
     'docs',

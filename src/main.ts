@@ -28,6 +28,9 @@ async function main(settings: Settings): Promise<void> {
 
   try {
     const url = await listen(app, settings);
+    if (settings.access === 'open') {
+      logger.warn(`Nobody is asked who calls: whoever reaches ${url} may command. ACCESS_FILE says who may.`);
+    }
     logger.log(`Listening on ${url}; try: curl ${url}/lora/status`);
     await openLog(app, aborted.signal);
     if (!aborted.signal.aborted) logger.log('Ready: this replica takes commands.');

@@ -1,4 +1,5 @@
 import { ADAPTER_VERSION_PATTERN } from '../lora/domain/names.js';
+import { isLoopback } from './loopback.js';
 
 /** What the operator chose, read once from the environment at start. Nothing else reads `process.env`. */
 export interface Settings {
@@ -17,6 +18,10 @@ export interface Settings {
   readonly streamsMax: number;
   /** An engine that has not been heard of for so long is lost. */
   readonly engineTtlSeconds: number;
+  /** Whether callers have to say who they are. */
+  readonly access: 'open' | 'required';
+  /** The file of those who may call, by the hashes of their tokens. */
+  readonly accessFile: string | undefined;
 }
 
 /** The environment variables behind {@link Settings}: what README, compose file and tests may name. */
@@ -31,6 +36,8 @@ export const SETTING_NAMES = [
   'LOG_FORMAT',
   'STREAMS_MAX',
   'ENGINE_TTL_SECONDS',
+  'ACCESS',
+  'ACCESS_FILE',
 ] as const;
 
 export const SETTINGS = Symbol('SETTINGS');
@@ -79,6 +86,8 @@ export function readSettings(env: Readonly<Partial<Record<string, string>>>): Se
   }
 
   const url = 'a postgres:// URL';
+  const access = read('ACCESS', oneOf('open'), '"open", or absent');
+  const accessFile = read('ACCESS_FILE', (text) => text, 'a file');
   const settings: Settings = {
     port: read('PORT', port, 'a port number from 0 to 65535') ?? 8003,
     host: read('HOST', (text) => text, 'an address') ?? '127.0.0.1',
@@ -94,9 +103,20 @@ export function readSettings(env: Readonly<Partial<Record<string, string>>>): Se
     logFormat: read('LOG_FORMAT', oneOf('text', 'json'), 'text or json') ?? 'text',
     streamsMax: read('STREAMS_MAX', positive, 'a number from 1 to 1000000') ?? 10_000,
     engineTtlSeconds: read('ENGINE_TTL_SECONDS', positive, 'a number of seconds from 1 to 1000000') ?? 15,
+    access: accessFile === undefined ? 'open' : 'required',
+    accessFile,
   };
   if (settings.databaseOwnerUrl !== undefined && settings.databaseUrl === undefined) {
     problems.push('DATABASE_OWNER_URL needs DATABASE_URL beside it.');
+  }
+  if (access === 'open' && settings.access === 'required') {
+    problems.push('ACCESS=open says that nobody is asked who calls, and ACCESS_FILE who may: choose one.');
+  }
+  if (access !== 'open' && settings.access === 'open' && !isLoopback(settings.host)) {
+    problems.push(
+      `HOST=${settings.host} can be reached from elsewhere, and nobody is asked who calls: ` +
+        'set ACCESS_FILE, or ACCESS=open when that is meant.',
+    );
   }
   if (problems.length > 0) throw new SettingsError(problems);
   return settings;

@@ -3,10 +3,14 @@ import type { NextFunction, Request, Response } from 'express';
 import { v4 as uuid } from 'uuid';
 
 import type { Origin } from '../lora/domain/events.js';
+import { admissionOf, type Identity } from './identity.js';
 
 /** Who calls and since when; every command carries it. */
 export interface Caller {
   readonly origin: Origin;
+  readonly identity: Identity;
+  /** Whether the call may only touch what belongs to its caller. */
+  readonly onlyOwn: boolean;
   /** `performance.now()` when the request had arrived (a kill: its head): all deadlines count from it. */
   readonly arrivedAt: number;
   readonly headers: Request['headers'];
@@ -47,10 +51,13 @@ export const FromCaller = createParamDecorator((_: unknown, context: ExecutionCo
     arrivedAt: performance.now(),
     requestId: uuid(),
   };
+  const { identity, onlyOwn } = admissionOf(request);
   return {
+    identity,
+    onlyOwn,
     origin: {
-      actor: 'anonymous',
-      auth: 'none',
+      actor: identity.actor,
+      auth: identity.auth,
       source: request.headers['user-agent']?.slice(0, SOURCE_MAX) ?? null,
       remote_address: request.socket.remoteAddress ?? null,
       request_id: requestId,

@@ -16,18 +16,27 @@ export function parseJsonObject(
 ): Readonly<Record<string, unknown>> | undefined {
   if (bytes.length === 0) return undefined;
   checkMediaType(request);
+  return parsePlainJson(bytes, 'body');
+}
+
+/**
+ * A text in UTF-8 as a JSON object, as strictly as a body.
+ * @param field what the problem calls it
+ * @throws Problem 400
+ */
+export function parsePlainJson(bytes: Buffer, field: string): Readonly<Record<string, unknown>> {
   let text: string;
   let value: unknown;
   try {
     text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
     value = JSON.parse(text);
   } catch {
-    throw Problem.invalid('body', 'is not well-formed JSON');
+    throw Problem.invalid(field, 'is not well-formed JSON');
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw Problem.invalid('body', 'must be a JSON object');
+    throw Problem.invalid(field, 'must be a JSON object');
   }
-  if (!isPlain(text, value)) refuseTraps(text);
+  if (!isPlain(text, value)) refuseTraps(text, field);
   return value as Record<string, unknown>;
 }
 
@@ -95,30 +104,30 @@ function isPlain(text: string, value: object): boolean {
 }
 
 /** What JSON.parse lets through although its readers differ on what it means. */
-function refuseTraps(text: string): void {
+function refuseTraps(text: string, field: string): void {
   let root: ValueNode;
   try {
     root = parse(text).body;
   } catch {
-    throw Problem.invalid('body', 'is not well-formed JSON'); // nested too deep
+    throw Problem.invalid(field, 'is not well-formed JSON'); // nested too deep
   }
   const open: ValueNode[] = [root];
   for (let node = open.pop(); node !== undefined; node = open.pop()) {
-    if (node.type === 'String') refuseUnstorable('body', node.value);
+    if (node.type === 'String') refuseUnstorable(field, node.value);
     if (node.type === 'Array') open.push(...node.elements.map(({ value }) => value));
     if (node.type === 'Object') {
-      refuseKeys(node);
+      refuseKeys(node, field);
       open.push(...node.members.map(({ value }) => value));
     }
   }
 }
 
-function refuseKeys(node: ObjectNode): void {
+function refuseKeys(node: ObjectNode, field: string): void {
   const seen = new Set<string>();
   for (const { name } of node.members) {
     const key = name.type === 'String' ? name.value : name.name;
-    refuseUnstorable('body', key);
-    if (key === '__proto__') throw Problem.invalid('body', 'must not have a key __proto__');
+    refuseUnstorable(field, key);
+    if (key === '__proto__') throw Problem.invalid(field, 'must not have a key __proto__');
     if (seen.has(key)) throw Problem.invalid(key, 'is given twice');
     seen.add(key);
   }

@@ -16,6 +16,8 @@ const DEFAULTS = {
   logFormat: 'text',
   streamsMax: 10_000,
   engineTtlSeconds: 15,
+  access: 'open',
+  accessFile: undefined,
 };
 
 /** One line for each bad setting. */
@@ -54,6 +56,7 @@ describe('readSettings', () => {
         LOG_FORMAT: 'json',
         STREAMS_MAX: '7',
         ENGINE_TTL_SECONDS: '30',
+        ACCESS_FILE: '/run/secrets/access.json',
         SOMETHING_ELSE: 'is not ours',
       }),
     ).toStrictEqual({
@@ -67,6 +70,8 @@ describe('readSettings', () => {
       logFormat: 'json',
       streamsMax: 7,
       engineTtlSeconds: 30,
+      access: 'required',
+      accessFile: '/run/secrets/access.json',
     });
     expect(readSettings({ LORA_ENABLED: ' true ', PORT: ' 65535 ' })).toMatchObject({
       loraEnabled: true,
@@ -80,6 +85,7 @@ describe('readSettings', () => {
     ['LORA_ENABLED', ['False', 'TRUE', 'yes', '1', '0', 'off', 'null']],
     ['ACTIVE_LORA_ADAPTER', ['-v1', 'v 1', '../v1', 'v/1', 'vé', 'v'.repeat(129)]],
     ['LOG_FORMAT', ['JSON', 'pretty']],
+    ['ACCESS', ['Open', 'none', 'off', 'required']],
   ])('refuses a bad %s with a line that names it', (name, values) => {
     for (const value of values) {
       const problems = problemsOf({ [name]: value });
@@ -108,6 +114,31 @@ describe('readSettings', () => {
     const problems = problemsOf(secret);
     expect(problems).toHaveLength(2);
     expect(problems.join()).not.toContain('hunter2');
+  });
+
+  it.each(['0.0.0.0', '::', '10.0.0.7', 'lora.internal'])(
+    'opens %s to everybody only when told in as many words',
+    (host) => {
+      expect(problemsOf({ HOST: host })).toStrictEqual([
+        `HOST=${host} can be reached from elsewhere, and nobody is asked who calls: ` +
+          'set ACCESS_FILE, or ACCESS=open when that is meant.',
+      ]);
+      expect(readSettings({ HOST: host, ACCESS: 'open' }).access).toBe('open');
+      expect(readSettings({ HOST: host, ACCESS_FILE: 'access.json' }).access).toBe('required');
+    },
+  );
+
+  it.each(['127.0.0.1', '127.1.2.3', '::1', 'localhost', '::ffff:127.0.0.1'])(
+    'is open on %s, which others cannot reach',
+    (host) => {
+      expect(readSettings({ HOST: host }).access).toBe('open');
+    },
+  );
+
+  it('does not choose between an open door and an access file', () => {
+    expect(problemsOf({ ACCESS: 'open', ACCESS_FILE: 'access.json' })).toStrictEqual([
+      'ACCESS=open says that nobody is asked who calls, and ACCESS_FILE who may: choose one.',
+    ]);
   });
 
   it('refuses an owner without a service', () => {

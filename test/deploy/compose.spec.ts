@@ -96,6 +96,7 @@ describe('docker-compose.yml', () => {
       loraEnabled: true,
       activeLoraAdapter: undefined,
       logFormat: 'json',
+      access: 'open',
     });
   });
 
@@ -192,7 +193,11 @@ describe('Dockerfile', () => {
   it('sets only what the settings know, and exposes the port they give', () => {
     expect(imageEnv).toMatchObject({ NODE_ENV: 'production' });
     expect([...SETTING_NAMES, 'NODE_ENV']).toEqual(expect.arrayContaining(Object.keys(imageEnv)));
-    expect(last('EXPOSE')).toBe(String(readSettings(imageEnv).port));
+    expect(last('EXPOSE')).toBe(String(readSettings({ ...imageEnv, ACCESS: 'open' }).port));
+  });
+
+  it('lets nobody in from elsewhere unless it is told who may', () => {
+    expect(() => readSettings(imageEnv)).toThrow(/^HOST=0\.0\.0\.0 .* set ACCESS_FILE, or ACCESS=open/);
   });
 
   it('checks that the process turns, not that it can reach its database', () => {

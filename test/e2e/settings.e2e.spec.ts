@@ -59,6 +59,12 @@ describe('a bad setting', () => {
       'postgres://ana:secret@127.0.0.1/lora',
       'DATABASE_OWNER_URL needs DATABASE_URL beside it.',
     ],
+    [
+      'HOST',
+      '0.0.0.0',
+      'HOST=0.0.0.0 can be reached from elsewhere, and nobody is asked who calls: ' +
+        'set ACCESS_FILE, or ACCESS=open when that is meant.',
+    ],
   ])('%s=%s stops the start with a line that says so', async (name, value, line) => {
     const dataDir = await newFolder();
     const { code, output } = await runToEnd({ cwd: dataDir, env: { DATA_DIR: dataDir, [name]: value } });

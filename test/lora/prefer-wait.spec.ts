@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 
 import type { Caller } from '../../src/http/caller.js';
+import { ANONYMOUS } from '../../src/http/identity.js';
 import { preferredWait } from '../../src/lora/prefer-wait.js';
 
 const { signal } = new AbortController();
@@ -8,6 +9,8 @@ const { signal } = new AbortController();
 /** Somebody who prefers this; what else a caller is does not matter here. */
 function caller(prefer: string | undefined, gone: () => AbortSignal): Caller {
   return {
+    identity: ANONYMOUS,
+    onlyOwn: false,
     origin: { actor: 'anonymous', auth: 'none', source: null, remote_address: null, request_id: 'r' },
     arrivedAt: 0,
     headers: prefer === undefined ? {} : { prefer },

@@ -1,0 +1,166 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
+import { readFile } from 'node:fs/promises';
+
+import {
+  type BeforeApplicationShutdown,
+  Inject,
+  Injectable,
+  Logger,
+  type OnModuleInit,
+} from '@nestjs/common';
+
+import { SETTINGS, type Settings } from '../config/settings.js';
+import { type AccessEntries, AccessFileError, parseAccessFile, type TokenEntry } from './access-entries.js';
+import { accessFileBroken } from './access-metrics.js';
+import type { Principal, TokenVerifier } from './principal.js';
+
+/** A change counts after two of these at the latest. The whole file is read: times of files are too coarse. */
+const LOOK_MS = 500;
+const BYTES_MAX = 1024 * 1024;
+
+interface Known {
+  /** The entry's text: the same text is the same principal. */
+  readonly text: string;
+  readonly digest: Buffer;
+  /** Milliseconds since 1970; Infinity: never. */
+  readonly expiresAt: number;
+  readonly principal: Principal;
+  readonly revoke: () => void;
+}
+
+/**
+ * The tokens of the access file. The file is looked at twice a second, by its content and under its name, so that a
+ * file put in its place counts as well as one that was written over.
+ */
+@Injectable()
+export class AccessFile implements TokenVerifier, OnModuleInit, BeforeApplicationShutdown {
+  private readonly logger = new Logger('Access');
+  private readonly path: string | undefined;
+  private readonly listeners = new Set<(entries: AccessEntries) => void>();
+  private tokens = new Map<string, Known>();
+  private inForce: AccessEntries | undefined;
+  /** What is wrong with the file as it is now. */
+  private fault: string | undefined;
+  /** The fault of the last look: half a file, caught while it was being written, is not worth a word. */
+  private suspicion: string | undefined;
+  private timer: NodeJS.Timeout | undefined;
+  private looking: Promise<void> | undefined;
+
+  constructor(@Inject(SETTINGS) { accessFile }: Settings) {
+    this.path = accessFile;
+  }
+
+  /** Whether the file cannot be used as it is now, and the last good one stays in force. */
+  get isBroken(): boolean {
+    return this.fault !== undefined;
+  }
+
+  /** What is in force; undefined without an access file. */
+  get entries(): AccessEntries | undefined {
+    return this.inForce;
+  }
+
+  /** Calls back when other entries have come into force. */
+  onChange(listener: (entries: AccessEntries) => void): void {
+    this.listeners.add(listener);
+  }
+
+  /** @throws AccessFileError when the file cannot be used: the start stops */
+  async onModuleInit(): Promise<void> {
+    if (this.path === undefined) return;
+    try {
+      this.take(await this.read(this.path));
+    } catch (error) {
+      throw new AccessFileError(`ACCESS_FILE ${this.path} cannot be used: ${reasonOf(error)}.`);
+    }
+    this.timer = setInterval(() => {
+      this.expire();
+      this.looking ??= this.look().finally(() => (this.looking = undefined));
+    }, LOOK_MS).unref();
+  }
+
+  async beforeApplicationShutdown(): Promise<void> {
+    clearInterval(this.timer);
+    await this.looking;
+  }
+
+  /** By the token's digest, which who guesses cannot steer, and then the whole digest in constant time. */
+  verify(token: string): Principal | undefined {
+    const digest = createHash('sha256').update(token).digest();
+    const known = this.tokens.get(digest.toString('hex'));
+    if (known === undefined || !timingSafeEqual(known.digest, digest)) return undefined;
+    return known.expiresAt > Date.now() ? known.principal : undefined;
+  }
+
+  private async look(): Promise<void> {
+    if (this.path === undefined) return;
+    try {
+      const entries = await this.read(this.path);
+      if (this.fault !== undefined) this.logger.log('The access file can be used again.');
+      this.fault = this.suspicion = undefined;
+      if (entries.sha256 !== this.inForce?.sha256) this.take(entries);
+    } catch (error) {
+      const fault = reasonOf(error);
+      if (this.suspicion === fault && this.fault !== fault) {
+        this.fault = fault;
+        this.logger.error(`ACCESS_FILE cannot be used, and the last good one stays in force: ${fault}.`);
+      }
+      this.suspicion = fault;
+    }
+    accessFileBroken.set(Number(this.isBroken));
+  }
+
+  private async read(path: string): Promise<AccessEntries> {
+    const bytes = await readFile(path);
+    if (bytes.length > BYTES_MAX) throw new AccessFileError(`it is larger than ${BYTES_MAX} bytes`);
+    return parseAccessFile(bytes);
+  }
+
+  private take(entries: AccessEntries): void {
+    const before = this.tokens;
+    this.tokens = new Map(
+      entries.tokens.map((entry) => {
+        const known = before.get(entry.sha256);
+        return [entry.sha256, known?.text === JSON.stringify(entry) ? known : knownOf(entry)];
+      }),
+    );
+    for (const [sha256, known] of before) if (this.tokens.get(sha256) !== known) known.revoke();
+    this.inForce = entries;
+    this.logger.log(`The access file has ${entries.tokens.length} tokens.`);
+    for (const listener of this.listeners) listener(entries);
+  }
+
+  private expire(): void {
+    const now = Date.now();
+    for (const { expiresAt, revoke } of this.tokens.values()) if (expiresAt <= now) revoke();
+  }
+}
+
+function knownOf(entry: TokenEntry): Known {
+  const { name, role, fleets, sha256, expires_at } = entry;
+  const revocation = new AbortController();
+  // One for each stream that the token holds open.
+  setMaxListeners(0, revocation.signal);
+  return {
+    text: JSON.stringify(entry),
+    digest: Buffer.from(sha256, 'hex'),
+    expiresAt: expires_at === undefined ? Infinity : Date.parse(expires_at),
+    principal: {
+      actor: `token:${name}`,
+      auth: 'token',
+      name,
+      fleets: fleets[0] === '*' ? null : fleets,
+      roles: [role],
+      revoked: revocation.signal,
+    },
+    revoke: () => {
+      revocation.abort();
+    },
+  };
+}
+
+function reasonOf(error: unknown): string {
+  if (error instanceof AccessFileError) return error.message;
+  return error instanceof Error && 'code' in error ? String(error.code) : 'it cannot be read';
+}

@@ -1,0 +1,25 @@
+// Owns who calls, and who may do what.
+// Must never let a call through that its table does not name.
+import { Module } from '@nestjs/common';
+import { APP_GUARD } from '@nestjs/core';
+
+import { AccessFile } from './access-file.js';
+import { AccessGuard } from './access.guard.js';
+import { Authenticator } from './authenticator.js';
+import { TOKEN_VERIFIERS, type TokenVerifier } from './principal.js';
+
+@Module({
+  providers: [
+    AccessFile,
+    Authenticator,
+    AccessGuard,
+    { provide: APP_GUARD, useExisting: AccessGuard },
+    {
+      provide: TOKEN_VERIFIERS,
+      inject: [AccessFile],
+      useFactory: (...verifiers: TokenVerifier[]) => verifiers,
+    },
+  ],
+  exports: [AccessFile, AccessGuard],
+})
+export class AccessModule {}
