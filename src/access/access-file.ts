@@ -162,5 +162,7 @@ function knownOf(entry: TokenEntry): Known {
 
 function reasonOf(error: unknown): string {
   if (error instanceof AccessFileError) return error.message;
-  return error instanceof Error && 'code' in error ? String(error.code) : 'it cannot be read';
+  return typeof error === 'object' && error !== null && 'code' in error
+    ? String(error.code)
+    : 'it cannot be read';
 }

@@ -112,6 +112,7 @@ export const ROUTES: Readonly<Partial<Record<string, Route | 'open'>>> = {
   'GET /lora/history/summary': route('read', 'some'),
   'GET /lora/history/:position': route('read', 'found'),
   'GET /lora/history/export': route('export', 'some'),
+  'GET /audit/access': route('audit', 'whole'),
 };
 
 /** The pages that describe the calls, and all below them: they are no routes of a controller. */

@@ -12,10 +12,12 @@ const READABLE = [
     'kill_rolls',
     'kill_acknowledgements',
   ],
+  'access_changes',
 ];
 const CALLABLE = [
   ...['lock_head(bigint)', 'append_batch(jsonb, uuid, bigint)'],
-  ...['report_engines(jsonb)', 'remove_engine(text, text)', 'engine_presence_since()'],
+  'record_access(double precision, text, text, jsonb)',
+  ...['report_engines_of(jsonb)', 'remove_engine(text, text)', 'engine_presence_since()'],
 ];
 
 const OURS = 'Service role of the LoRA control plane: may read the log and append to it, never change it.';

@@ -33,8 +33,11 @@ export class EnginesController {
   @ApiQuery({ type: EnginesQuery })
   @ApiOkResponse({ type: EnginePageBody })
   @ApiProblems(400, 503)
-  page(@StrictQuery(EnginesQuery) { fleet, cursor, limit }: EnginesQuery) {
-    return this.engines.page(fleet ?? null, cursor ?? '', Number(limit ?? 100));
+  page(
+    @StrictQuery(EnginesQuery) { fleet, cursor, limit }: EnginesQuery,
+    @FromCaller() { identity }: Caller,
+  ) {
+    return this.engines.page(identity, fleet, cursor ?? '', Number(limit ?? 100));
   }
 
   @Get(':id')
@@ -42,8 +45,12 @@ export class EnginesController {
   @ApiParam({ name: 'id', schema: { type: 'string' } })
   @ApiOkResponse({ type: EngineBody })
   @ApiProblems(400, 404, 503)
-  one(@StrictQuery(NoQuery) _query: NoQuery, @StrictPath(EnginePath) { id }: EnginePath) {
-    return this.engines.one(id);
+  one(
+    @StrictQuery(NoQuery) _query: NoQuery,
+    @StrictPath(EnginePath) { id }: EnginePath,
+    @FromCaller() { identity }: Caller,
+  ) {
+    return this.engines.one(identity, id);
   }
 
   @Put(':id')
@@ -60,8 +67,9 @@ export class EnginesController {
     @StrictPath(EnginePath) { id }: EnginePath,
     @StrictQuery(FleetQuery) { fleet }: FleetQuery,
     @JsonBody(ReportBody) body: ReportBody,
+    @FromCaller() caller: Caller,
   ) {
-    return this.engines.report(id, fleet, body);
+    return this.engines.report(caller, id, fleet, body);
   }
 
   @Delete(':id')
@@ -77,8 +85,8 @@ export class EnginesController {
   remove(
     @StrictPath(EnginePath) { id }: EnginePath,
     @StrictQuery(NoQuery) _query: NoQuery,
-    @FromCaller() { origin }: Caller,
+    @FromCaller() caller: Caller,
   ) {
-    return this.engines.remove(id, origin.actor);
+    return this.engines.remove(caller, id);
   }
 }

@@ -2,6 +2,7 @@ import { applyDecorators } from '@nestjs/common';
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { IsBoolean, IsIn, IsUUID, Matches, registerDecorator, ValidateIf } from 'class-validator';
 
+import { ScopedBody } from '../http/openapi.js';
 import { FleetName, Optional, PageSize, Text } from '../http/validation.js';
 import { FLEET_PATTERN } from '../lora/domain/names.js';
 import { REPORTED_STATES, type ReportedState } from './convergence.js';
@@ -151,6 +152,12 @@ export class EngineBody {
   @ApiProperty({ type: String }) id!: string;
   @ApiProperty({ type: String }) fleet!: string;
   @ApiProperty({
+    type: String,
+    nullable: true,
+    description: 'The actor that reported it first, to whom it belongs; null where nobody was asked.',
+  })
+  owner!: string | null;
+  @ApiProperty({
     enum: [...REPORTED_STATES, 'lost'],
     description: '`lost`: not heard of for ENGINE_TTL_SECONDS.',
   })
@@ -173,7 +180,7 @@ export class EngineBody {
   heard_at!: string | null;
 }
 
-export class EnginePageBody {
+export class EnginePageBody extends ScopedBody {
   @ApiProperty({ type: [EngineBody] }) engines!: EngineBody[];
   @ApiProperty({ type: String, nullable: true }) next_cursor!: string | null;
 }

@@ -1,9 +1,11 @@
 import { Injectable } from '@nestjs/common';
 
 import { EventStore } from '../event-store/event-store.js';
+import type { Caller } from '../http/caller.js';
+import { checkFleet, fleetsAsked, type Identity, scopeOf } from '../http/identity.js';
 import { Problem } from '../http/problem.js';
 import { unknownFleet } from '../lora/domain/errors.js';
-import { EngineReports } from './engine-reports.js';
+import { EngineReports, ofSomebodyElse } from './engine-reports.js';
 import type { EngineBody, EnginePageBody, ReportBody, ReportTakenBody } from './engines.dto.js';
 import { EnginesStore } from './engines.store.js';
 
@@ -18,10 +20,16 @@ export class EnginesService {
 
   /**
    * Takes a report; the first one registers the engine.
-   * @throws Problem 409 when the engine stands registered in another fleet, Refusal `unknown-fleet`, LogUnavailable
+   * @throws Problem 403 when the engine belongs to somebody else, 409 when the engine stands registered in another fleet, Refusal `unknown-fleet`, LogUnavailable
    */
-  async report(id: string, fleet: string, report: ReportBody): Promise<ReportTakenBody> {
-    const standsIn = await this.reports.store(id, fleet, report);
+  async report(
+    { identity, onlyOwn }: Caller,
+    id: string,
+    fleet: string,
+    report: ReportBody,
+  ): Promise<ReportTakenBody> {
+    const owner = identity.auth === 'none' ? null : identity.actor;
+    const standsIn = await this.reports.store(id, fleet, report, { owner, onlyOwn });
     if (standsIn === '') throw unknownFleet(fleet, this.events.memory.names());
     if (standsIn !== fleet) {
       const detail =
@@ -32,22 +40,34 @@ export class EnginesService {
     return { id, fleet, generation: this.events.memory.get(fleet)?.generation ?? null };
   }
 
-  async page(fleet: string | null, after: string, limit: number): Promise<EnginePageBody> {
-    const found = await this.engines.list({ fleet, id: null, after, limit: limit + 1 });
+  async page(
+    identity: Identity,
+    fleet: string | undefined,
+    after: string,
+    limit: number,
+  ): Promise<EnginePageBody> {
+    const fleets = fleetsAsked(identity, fleet);
+    const found = await this.engines.list({ fleets, id: null, after, limit: limit + 1 });
     const engines = found.slice(0, limit);
-    return { engines, next_cursor: found.length > limit ? (engines.at(-1)?.id ?? null) : null };
+    const next_cursor = found.length > limit ? (engines.at(-1)?.id ?? null) : null;
+    return { engines, ...scopeOf(identity, fleet), next_cursor };
   }
 
-  /** @throws Problem 404 when no engine of that id stands registered */
-  async one(id: string): Promise<EngineBody> {
-    const [engine] = await this.engines.list({ fleet: null, id, after: '', limit: 1 });
+  /** @throws Problem 404 when no engine of that id stands registered, 403 when it is of a fleet of others */
+  async one(identity: Identity, id: string): Promise<EngineBody> {
+    const [engine] = await this.engines.list({ fleets: null, id, after: '', limit: 1 });
     if (engine === undefined) throw noSuchEngine(id);
+    checkFleet(identity, engine.fleet);
     return engine;
   }
 
-  /** @throws Problem 404 when no engine of that id stands registered */
-  async remove(id: string, actor: string): Promise<void> {
-    if ((await this.engines.remove(id, actor)) === null) throw noSuchEngine(id);
+  /** @throws Problem 404 when no engine of that id stands registered, 403 when it is not the caller's to remove */
+  async remove({ identity, onlyOwn }: Caller, id: string): Promise<void> {
+    if (identity.fleets !== null || onlyOwn) {
+      const { owner } = await this.one(identity, id);
+      if (onlyOwn && owner !== identity.actor) throw ofSomebodyElse(id);
+    }
+    if ((await this.engines.remove(id, identity.actor)) === null) throw noSuchEngine(id);
   }
 }
 

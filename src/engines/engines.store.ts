@@ -8,7 +8,8 @@ import { ask } from '../event-store/unavailable.js';
 
 /** Which engines a question is about. */
 export interface EngineFilter {
-  readonly fleet: string | null;
+  /** Of these fleets; null is all. */
+  readonly fleets: readonly string[] | null;
   readonly id: string | null;
   /** Ids after this one. */
   readonly after: string;
@@ -24,8 +25,8 @@ export class EnginesStore {
   ) {}
 
   /** Engines that stand registered, by id. */
-  list({ fleet, id, after, limit }: EngineFilter): Promise<EngineBody[]> {
-    return this.rows(ENGINES, [fleet, id, after, limit, this.settings.engineTtlSeconds]);
+  list({ fleets, id, after, limit }: EngineFilter): Promise<EngineBody[]> {
+    return this.rows(ENGINES, [fleets, id, after, limit, this.settings.engineTtlSeconds]);
   }
 
   /** How many engines of each fleet are in each state. */
@@ -62,7 +63,7 @@ export class EnginesStore {
 }
 
 const ENGINES = `
-  select e.engine as id, e.fleet,
+  select e.engine as id, e.fleet, e.owner,
     case when p.heard_at is null or p.heard_at < clock_timestamp() - make_interval(secs => $5) then 'lost'
       else p.state end as state,
     p.observed_generation, p.log_id, coalesce(p.report -> 'observed_adapters', '[]') as observed_adapters,
@@ -71,7 +72,7 @@ const ENGINES = `
     p.report ->> 'agent_version' as agent_version, p.report ->> 'last_error' as last_error,
     rfc3339(e.registered_at) as registered_at, rfc3339(p.heard_at) as heard_at
   from engine_registrations e left join engine_presence p on p.engine = e.engine
-  where e.removed_at is null and e.fleet = coalesce($1, e.fleet) and e.engine = coalesce($2, e.engine) and e.engine > $3
+  where e.removed_at is null and ($1::text[] is null or e.fleet = any ($1)) and e.engine = coalesce($2, e.engine) and e.engine > $3
   order by e.engine limit $4
 `;
 

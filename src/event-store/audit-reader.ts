@@ -23,26 +23,26 @@ export class AuditReader {
 
   /** The next rows of a part of the log, in order, after one position and up to another. */
   exportRows(part: LogPart, after: number, upTo: number, limit: number): Promise<ExportedRow[]> {
-    return this.rows<ExportedRow>(EXPORT, [after, upTo, part.since, part.until, part.fleet, limit]);
+    return this.rows<ExportedRow>(EXPORT, [after, upTo, part.since, part.until, fleetsOf(part), limit]);
   }
 
   /** The rolls of the kills among those positions. */
   exportRolls(part: LogPart, from: number, to: number): Promise<ExportedRoll[]> {
-    return this.rows<ExportedRoll>(ROLLS, [from, to, part.fleet]);
+    return this.rows<ExportedRoll>(ROLLS, [from, to, fleetsOf(part)]);
   }
 
   /** The acknowledgements of the kills among those positions. */
   exportAcknowledgements(part: LogPart, from: number, to: number): Promise<ExportedAcknowledgement[]> {
-    return this.rows<ExportedAcknowledgement>(ACKNOWLEDGEMENTS, [from, to, part.fleet]);
+    return this.rows<ExportedAcknowledgement>(ACKNOWLEDGEMENTS, [from, to, fleetsOf(part)]);
   }
 
-  happened({ since, until, fleet }: LogPart): Promise<Happened> {
-    return this.one<Happened>(HAPPENED, [since, until, fleet]);
+  happened(part: LogPart): Promise<Happened> {
+    return this.one<Happened>(HAPPENED, [part.since, part.until, fleetsOf(part)]);
   }
 
-  /** The fleets that had a state at a time, by name, after one of them. */
-  fleetsAt(time: string, after: string, limit: number): Promise<FleetAt[]> {
-    return this.rows<FleetAt>(FLEETS_AT, [time, after, limit]);
+  /** Those of the fleets (null: of all) that had a state at a time, by name, after one of them. */
+  fleetsAt(fleets: readonly string[] | null, time: string, after: string, limit: number): Promise<FleetAt[]> {
+    return this.rows<FleetAt>(FLEETS_AT, [time, after, limit, fleets]);
   }
 
   /** Whether the log holds an event recorded after the time: before that, one could still be recorded earlier. */
@@ -65,6 +65,9 @@ export class AuditReader {
   }
 }
 
+const fleetsOf = ({ fleet, within }: LogPart): readonly string[] | null =>
+  fleet === null ? within : [fleet];
+
 const HEAD = `
   select h.log_id, h.position, rfc3339(clock_timestamp()) as now,
     coalesce((select jsonb_agg(jsonb_build_object('log_id', a.log_id, 'previous_log_id', a.previous_log_id,
@@ -82,7 +85,7 @@ const EXPORT = `
     select * from events
     where position > $1 and position <= $2
       and ($3::timestamptz is null or recorded_at >= $3) and ($4::timestamptz is null or recorded_at < $4)
-      and ($5::text is null or fleet = $5)
+      and ($5::text[] is null or fleet = any ($5))
     order by position limit $6
   ) e
   left join fleet_states s on s.fleet = e.fleet and s.generation = e.position
@@ -91,12 +94,12 @@ const EXPORT = `
 
 const ROLLS = `
   select log_id, generation, fleet, rfc3339(killed_at) as killed_at, to_jsonb(engines) as engines
-  from kill_rolls where generation between $1 and $2 and ($3::text is null or fleet = $3) order by generation, log_id
+  from kill_rolls where generation between $1 and $2 and ($3::text[] is null or fleet = any ($3)) order by generation, log_id
 `;
 
 const ACKNOWLEDGEMENTS = `
   select log_id, generation, engine, fleet, observed_adapters, rfc3339(acknowledged_at) as acknowledged_at
-  from kill_acknowledgements where generation between $1 and $2 and ($3::text is null or fleet = $3)
+  from kill_acknowledgements where generation between $1 and $2 and ($3::text[] is null or fleet = any ($3))
   order by generation, log_id, engine
 `;
 
@@ -104,14 +107,14 @@ const HAPPENED = `
   with part as materialized (
     select position, recorded_at, fleet, type, enabled, actor, reason, reference from events
     where ($1::timestamptz is null or recorded_at >= $1) and ($2::timestamptz is null or recorded_at < $2)
-      and ($3::text is null or fleet = $3)
+      and ($3::text[] is null or fleet = any ($3))
   ), before as materialized (
     select f.fleet, s.enabled from fleet_names() as f(fleet)
     left join lateral (
       select (state ->> 'enabled')::boolean as enabled from fleet_states
       where fleet = f.fleet and recorded_at < $1 order by recorded_at desc limit 1
     ) s on true
-    where $3::text is null or f.fleet = $3
+    where $3::text[] is null or f.fleet = any ($3)
   ), flips as (
     select * from (
       select p.*, coalesce(lag(p.enabled) over (partition by p.fleet order by p.position), b.enabled, true) as was
@@ -160,6 +163,6 @@ const FLEETS_AT = `
     where fleet = n.fleet and fleet_states.recorded_at <= $1::timestamptz
     order by fleet_states.recorded_at desc limit 1
   ) s
-  where n.fleet is not null
+  where n.fleet is not null and ($4::text[] is null or n.fleet = any ($4))
   limit $3
 `;

@@ -8,6 +8,8 @@ export interface LogPart {
   /** Recorded before. */
   readonly until: string | null;
   readonly fleet: string | null;
+  /** The fleets that the reader may see, where that is not all. */
+  readonly within: readonly string[] | null;
 }
 
 /** A row of the log with all that a verifier compares. */

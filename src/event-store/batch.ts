@@ -1,7 +1,7 @@
 import { v7 as uuidv7 } from 'uuid';
 
 import type { Kill, Meanwhile } from '../lora/domain/decide.js';
-import { LogUnavailable, Refusal } from '../lora/domain/errors.js';
+import { LogUnavailable, noneOf, Refusal } from '../lora/domain/errors.js';
 import { type EventBody, type LoraEvent, SCHEMA_VERSION } from '../lora/domain/events.js';
 import { evolve, type FleetState, STATE_VERSION } from '../lora/domain/state.js';
 import type { StoredState } from '../lora/domain/view.js';
@@ -64,7 +64,7 @@ function decideEntry(
   const stateOf = (fleet: string): StoredState | null => overlay.states.get(fleet) ?? memory.get(fleet);
   const everywhere = submission.fleet === '*';
   const fleets = everywhere
-    ? [...new Set([...memory.names(), ...overlay.states.keys()])]
+    ? (submission.among ?? [...new Set([...memory.names(), ...overlay.states.keys()])])
     : [submission.fleet];
   const expect = Object.fromEntries(fleets.map((fleet) => [fleet, memory.get(fleet)?.generation ?? 0]));
   const unfit = whyNotNow(submission, memory, fleets.map(stateOf));
@@ -73,6 +73,8 @@ function decideEntry(
   const events: Prepared[] = [];
   for (const fleet of fleets) {
     const stored = stateOf(fleet);
+    // Expected not to exist: one that is made meanwhile is a conflict, and the kill is decided again.
+    if (everywhere && stored === null) continue;
     const meanwhile = meanwhileOf(submission, fleet, memory, overlay);
     const decideWith = (seen: Meanwhile | null): LoraEvent | null =>
       submission.decide(fleet, stored, seen, memory.logId ?? '');
@@ -88,6 +90,9 @@ function decideEntry(
         refusalOf(() => decideWith({ ...meanwhile, kill: { ...killing.kill, recordedAt } })) ?? error;
       return { expect, events: [], refusal: error, killedBy: { at: killing, refusal } };
     }
+  }
+  if (everywhere && submission.among !== null && events.length === 0) {
+    return { expect, events, refusal: noneOf(submission.among) };
   }
   for (const [nth, { event, state }] of events.entries()) {
     const { fleet, actor, reason } = event;
@@ -170,7 +175,7 @@ export function toParameter(entries: readonly Entry[], decided: readonly Decided
       key: submission.key,
       fingerprint: submission.fingerprint.toString('hex'),
       expect: decided[index]?.expect,
-      all_fleets: submission.fleet === '*',
+      all_fleets: submission.fleet === '*' && submission.among === null,
       events: decided[index]?.events.map(({ body, state }) => ({ body, state })),
     })),
   );

@@ -12,7 +12,8 @@ import { ask } from './unavailable.js';
 
 /** What an auditor can ask the log for; every field narrows, times are RFC 3339. */
 export interface EventFilter {
-  readonly fleet?: string;
+  /** Of these fleets; null is all. */
+  readonly fleets: readonly string[] | null;
   readonly type?: LoraEvent['type'];
   readonly actor?: string;
   readonly adapter_version?: string;
@@ -55,7 +56,7 @@ export class EventReader {
   /** A page of the log, newest first, of positions below `before`. */
   page(filter: EventFilter, before: number | undefined, limit: number): Promise<EventEntity[]> {
     const conditions: readonly [unknown, string][] = [
-      [filter.fleet, 'e.fleet = :fleet'],
+      [filter.fleets ?? undefined, 'e.fleet in (:...fleets)'],
       [filter.type, 'e.type = :type'],
       [filter.actor, 'e.actor = :actor'],
       [filter.adapter_version, 'e.adapterVersion = :adapter_version'],

@@ -8,6 +8,8 @@ import type { FleetSnapshot } from './log-memory.js';
 export interface Submission {
   /** A fleet's name; `*` is every fleet there is when the command commits. */
   readonly fleet: string;
+  /** Which of the fleets there are `*` means; null is every one. */
+  readonly among: readonly string[] | null;
   /** Kills go before everything that waits, and are taken even where nothing else is. */
   readonly isKill: boolean;
   readonly key: string;

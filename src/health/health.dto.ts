@@ -27,6 +27,13 @@ export class ComponentsBody {
     description: 'Whether the newest event is ahead of this clock by more than 1 s.',
   })
   clock!: 'ok' | 'behind-the-log';
+
+  @ApiProperty({
+    enum: ['open', 'required', 'file-broken'],
+    description:
+      'Whether callers are asked who they are; `file-broken`: ACCESS_FILE cannot be used, and the last good one counts.',
+  })
+  access!: 'open' | 'required' | 'file-broken';
 }
 
 export class HealthBody {

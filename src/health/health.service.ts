@@ -1,5 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 
+import { AccessFile } from '../access/access-file.js';
 import { SETTINGS, type Settings } from '../config/settings.js';
 import { VERSION } from '../config/version.js';
 import { EventStore } from '../event-store/event-store.js';
@@ -16,6 +17,7 @@ export class HealthService {
   constructor(
     @Inject(SETTINGS) private readonly settings: Settings,
     private readonly store: EventStore,
+    private readonly accessFile: AccessFile,
   ) {}
 
   async ready(): Promise<Answer<ReadyBody>> {
@@ -28,12 +30,13 @@ export class HealthService {
     const { wentBackwards, aheadSeconds } = this.store.memory;
     const clockBehind = aheadSeconds > CLOCK_TOLERANCE_SECONDS;
     return {
-      status: up && !wentBackwards && !clockBehind ? 'ok' : 'degraded',
+      status: up && !wentBackwards && !clockBehind && !this.accessFile.isBroken ? 'ok' : 'degraded',
       version: VERSION,
       components: {
         log: wentBackwards ? 'went-backwards' : up ? 'up' : 'down',
         feed: this.store.feed.mode,
         clock: clockBehind ? 'behind-the-log' : 'ok',
+        access: this.accessFile.isBroken ? 'file-broken' : this.settings.access,
       },
       flags_differ: this.flagsDiffer(),
     };

@@ -2,6 +2,7 @@ import { Controller, Get, Res } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiParam, ApiQuery, ApiTags } from '@nestjs/swagger';
 import type { Response } from 'express';
 
+import { type Caller, FromCaller } from '../http/caller.js';
 import { ApiProblems } from '../http/openapi.js';
 import { StrictPath, StrictQuery } from '../http/params.js';
 import { NoQuery } from '../http/validation.js';
@@ -26,8 +27,8 @@ export class HistoryController {
   @ApiQuery({ type: HistoryQuery })
   @ApiOkResponse({ type: HistoryPageBody })
   @ApiProblems(400, 503)
-  page(@StrictQuery(HistoryQuery) query: HistoryQuery) {
-    return this.history.page(query);
+  page(@StrictQuery(HistoryQuery) query: HistoryQuery, @FromCaller() { identity }: Caller) {
+    return this.history.page(identity, query);
   }
 
   @Get('summary')
@@ -35,8 +36,8 @@ export class HistoryController {
   @ApiQuery({ type: PartQuery })
   @ApiOkResponse({ type: SummaryBody })
   @ApiProblems(400, 503)
-  summary(@StrictQuery(PartQuery) query: PartQuery) {
-    return this.history.summary(query);
+  summary(@StrictQuery(PartQuery) query: PartQuery, @FromCaller() { identity }: Caller) {
+    return this.history.summary(identity, query);
   }
 
   @Get('export')
@@ -54,8 +55,12 @@ export class HistoryController {
     },
   })
   @ApiProblems(400, 503)
-  export(@StrictQuery(ExportQuery) query: ExportQuery, @Res() response: Response) {
-    return this.history.export(query, response);
+  export(
+    @StrictQuery(ExportQuery) query: ExportQuery,
+    @FromCaller() { identity }: Caller,
+    @Res() response: Response,
+  ) {
+    return this.history.export(identity, query, response);
   }
 
   @Get(':position')
@@ -63,7 +68,11 @@ export class HistoryController {
   @ApiParam({ name: 'position', schema: { type: 'integer', minimum: 1 } })
   @ApiOkResponse({ type: HistoryEvent })
   @ApiProblems(400, 404, 503)
-  one(@StrictQuery(NoQuery) _query: NoQuery, @StrictPath(PositionPath) { position }: PositionPath) {
-    return this.history.one(Number(position));
+  one(
+    @StrictQuery(NoQuery) _query: NoQuery,
+    @StrictPath(PositionPath) { position }: PositionPath,
+    @FromCaller() { identity }: Caller,
+  ) {
+    return this.history.one(identity, Number(position));
   }
 }

@@ -1,6 +1,7 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { IsIn, Matches } from 'class-validator';
 
+import { ScopedBody } from '../http/openapi.js';
 import { FleetName, Optional, OptionalText, OptionalTime, PageSize } from '../http/validation.js';
 import { EVENT_TYPES, type EventBody } from '../lora/domain/events.js';
 import { EXPORT_FORMATS, type ExportFormat } from './export.js';
@@ -104,7 +105,7 @@ export class HistoryEvent {
   @ApiProperty({ type: String, description: 'SHA-256, hexadecimal.' }) leaf_hash!: string;
 }
 
-export class HistoryPageBody {
+export class HistoryPageBody extends ScopedBody {
   @ApiProperty({ type: [HistoryEvent], description: 'Newest first.' }) events!: HistoryEvent[];
   @ApiProperty({ type: String, nullable: true }) next_cursor!: string | null;
 }
@@ -131,7 +132,7 @@ class KillSummaryBody implements KillSummary {
 const counts = (description: string) =>
   ApiProperty({ type: 'object', additionalProperties: { type: 'number' }, description });
 
-export class SummaryBody implements Summary {
+export class SummaryBody extends ScopedBody implements Summary {
   @ApiProperty({ type: String, format: 'date-time', nullable: true }) since!: string | null;
   @ApiProperty({ type: String, format: 'date-time', nullable: true }) until!: string | null;
   @ApiProperty({ type: String, nullable: true }) fleet!: string | null;

@@ -8,6 +8,7 @@ import { AuditReader } from '../event-store/audit-reader.js';
 import type { LogPart } from '../event-store/audit-rows.js';
 import { bodyOf, type EventEntity } from '../event-store/event.entity.js';
 import { EventReader } from '../event-store/event-reader.js';
+import { checkFleet, fleetsAsked, type Identity, type Scoped, scopeOf } from '../http/identity.js';
 import { Problem } from '../http/problem.js';
 import { exported } from './export.js';
 import type { ExportQuery, HistoryEvent, HistoryPageBody, HistoryQuery, PartQuery } from './history.dto.js';
@@ -27,23 +28,24 @@ export class HistoryService {
     private readonly audit: AuditReader,
   ) {}
 
-  /** @throws Problem 404 when the log has nothing at that position */
-  async one(position: number): Promise<HistoryEvent> {
+  /** @throws Problem 404 when the log has nothing at that position, 403 when it is of a fleet of others */
+  async one(identity: Identity, position: number): Promise<HistoryEvent> {
     const event = await this.reader.one(position);
     if (event === null) throw new Problem('not-found', `The log has no event at position ${position}.`);
+    checkFleet(identity, event.fleet);
     return historyEvent(event);
   }
 
-  async summary(query: PartQuery): Promise<Summary> {
-    const part = partOf(query);
-    return summarise(part, await this.audit.happened(part));
+  async summary(identity: Identity, query: PartQuery): Promise<Summary & Scoped> {
+    const part = partOf(identity, query);
+    return { ...summarise(part, await this.audit.happened(part)), ...scopeOf(identity, query.fleet) };
   }
 
   /**
    * Sends a part of the log as a file, as fast as the caller reads. One that breaks off ends without its end.
    * @throws Problem 503 when too many are being sent, LogUnavailable before anything has been sent
    */
-  async export({ format, ...query }: ExportQuery, response: Response): Promise<void> {
+  async export(identity: Identity, { format, ...query }: ExportQuery, response: Response): Promise<void> {
     if (this.exports >= EXPORTS_MAX) {
       const detail = `This replica is sending ${EXPORTS_MAX} exports already.`;
       throw new Problem('too-many-streams', detail, {}, { 'Retry-After': '10' });
@@ -59,7 +61,7 @@ export class HistoryService {
       });
       // A reader that reads no more gives its place back.
       response.setTimeout(IDLE_MS, () => response.destroy());
-      await pipeline(Readable.from(exported(this.audit, head, partOf(query), format)), response);
+      await pipeline(Readable.from(exported(this.audit, head, partOf(identity, query), format)), response);
     } catch (error) {
       if (!response.headersSent) throw error;
       // The status has been sent: that it is not whole shows in the missing end.
@@ -69,17 +71,19 @@ export class HistoryService {
     }
   }
 
-  async page({ cursor, limit, ...filter }: HistoryQuery): Promise<HistoryPageBody> {
+  async page(identity: Identity, { cursor, limit, fleet, ...rest }: HistoryQuery): Promise<HistoryPageBody> {
+    const filter = { ...rest, fleets: fleetsAsked(identity, fleet) };
     const size = Number(limit ?? 100);
     const before = cursor === undefined ? undefined : Number(cursor);
     const found = await this.reader.page(filter, before, size + 1);
     const events = found.slice(0, size).map(historyEvent);
-    return { events, next_cursor: found.length > size ? String(events.at(-1)?.position) : null };
+    const next_cursor = found.length > size ? String(events.at(-1)?.position) : null;
+    return { events, ...scopeOf(identity, fleet), next_cursor };
   }
 }
 
-function partOf({ since, until, fleet }: PartQuery): LogPart {
-  return { since: since ?? null, until: until ?? null, fleet: fleet ?? null };
+function partOf({ fleets }: Identity, { since, until, fleet }: PartQuery): LogPart {
+  return { since: since ?? null, until: until ?? null, fleet: fleet ?? null, within: fleets };
 }
 
 function historyEvent(event: EventEntity): HistoryEvent {

@@ -42,6 +42,20 @@ export function mayReach({ fleets }: Identity, fleet: string): boolean {
   return fleets === null || fleets.includes(fleet);
 }
 
+/** The fleets of a list: the one asked for, else those of the caller; null is all. */
+export function fleetsAsked({ fleets }: Identity, fleet: string | undefined): readonly string[] | null {
+  return fleet === undefined ? fleets : [fleet];
+}
+
+/** What an answer over all fleets says when the caller's are not all. */
+export interface Scoped {
+  readonly scope?: 'partial';
+}
+
+export function scopeOf({ fleets }: Identity, fleet?: string): Scoped {
+  return fleets === null || fleet !== undefined ? {} : { scope: 'partial' };
+}
+
 /** @throws Problem 403 when the caller is limited to other fleets */
 export function checkFleet(identity: Identity, fleet: string): void {
   if (!mayReach(identity, fleet)) {

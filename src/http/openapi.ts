@@ -8,6 +8,7 @@ import {
   getSchemaPath,
 } from '@nestjs/swagger';
 
+import type { Scoped } from './identity.js';
 import { PROBLEMS } from './problem.js';
 
 class FieldErrorBody {
@@ -35,10 +36,19 @@ export class ProblemBody {
   idempotency_key?: string;
 }
 
-/** The refusals that a route can answer with. */
+/** An answer over all fleets. */
+export class ScopedBody implements Scoped {
+  @ApiPropertyOptional({
+    enum: ['partial'],
+    description: 'The caller may not see all fleets: these are those that it may.',
+  })
+  scope?: 'partial';
+}
+
+/** The refusals that a route can answer with, beside those of who may not call it. */
 export function ApiProblems(...statuses: readonly number[]): MethodDecorator & ClassDecorator {
   return applyDecorators(
-    ...statuses.map((status) =>
+    ...[...new Set([401, 403, ...statuses])].map((status) =>
       ApiResponse({
         status,
         description: Object.entries(PROBLEMS)

@@ -27,7 +27,7 @@ export class Arrival {
       })),
     );
     const found = fleets.map(({ convergence }) => convergence);
-    return new Answer({ fleets }, headersOf(answer, wait), statusOf(found));
+    return new Answer({ ...answer.body, fleets }, headersOf(answer, wait), statusOf(found));
   }
 
   private of(fleet: string, generation: number, { seconds, signal }: Wait): Promise<Convergence | null> {

@@ -5,6 +5,7 @@ import { EventStore } from '../event-store/event-store.js';
 import type { FleetSnapshot } from '../event-store/log-memory.js';
 import type { Appended, Outcome } from '../event-store/submission.js';
 import { Answer, jsonHeaders } from '../http/answer.js';
+import type { Scoped } from '../http/identity.js';
 import { within } from './deadline.js';
 import { LogUnavailable } from './domain/errors.js';
 import type { Histories } from './domain/histories.js';
@@ -57,7 +58,7 @@ export class CommandAnswers {
   }
 
   /** The answer to a command of all fleets. The states come without their histories: with many fleets they would make the answer megabytes long. */
-  async all({ outcome, key, deadline, notices }: Taken): Promise<Answer<FleetsAnswerBody>> {
+  async all({ outcome, key, deadline, notices }: Taken, scope: Scoped): Promise<Answer<FleetsAnswerBody>> {
     if (outcome.type === 'unchanged') throw new Error('A command of all fleets makes none.');
     const compose = async (): Promise<Answer<FleetsAnswerBody>> => {
       const fleets: FleetAnswerBody[] = [];
@@ -72,7 +73,7 @@ export class CommandAnswers {
           ...(notice === undefined ? {} : { notice }),
         });
       }
-      return new Answer({ fleets }, replayHeaders(outcome, newest));
+      return new Answer({ fleets, ...scope }, replayHeaders(outcome, newest));
     };
     return within(deadline, compose(), answerLost(key));
   }

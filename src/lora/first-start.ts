@@ -48,6 +48,7 @@ export class FirstStart {
     const command = initializeCommand(DEFAULT_FLEET, { enabled, adapter_version, reason: 'first_start' });
     const { type } = await this.store.append({
       fleet: DEFAULT_FLEET,
+      among: null,
       isKill: false,
       key: uuid(),
       fingerprint: sha256(canonicalJson({ ...command })),

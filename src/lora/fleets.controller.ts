@@ -32,9 +32,10 @@ export class FleetsController {
   @ApiQuery({ type: FleetsQuery })
   @ApiOkResponse({ type: FleetPageBody })
   @ApiProblems(400, 503)
-  list(@StrictQuery(FleetsQuery) { at, cursor, limit }: FleetsQuery) {
+  list(@StrictQuery(FleetsQuery) { at, cursor, limit }: FleetsQuery, @FromCaller() { identity }: Caller) {
     const [after, size] = [cursor ?? '', Number(limit ?? 100)];
-    return at === undefined ? this.states.page(after, size) : this.states.pageAt(at, after, size);
+    if (at !== undefined) return this.states.pageAt(identity, at, after, size);
+    return this.states.page(identity, after, size);
   }
 
   @Put(':fleet')

@@ -2,6 +2,7 @@ import { ApiHideProperty, ApiProperty, ApiPropertyOptional } from '@nestjs/swagg
 import { Allow, IsBoolean, IsIn } from 'class-validator';
 
 import { ConvergenceBody } from '../engines/convergence.dto.js';
+import { ScopedBody } from '../http/openapi.js';
 import {
   AdapterVersion,
   FleetName,
@@ -187,11 +188,11 @@ export class FleetAnswerBody extends FleetStateBody {
   convergence?: ConvergenceBody | null;
 }
 
-export class FleetsAnswerBody {
+export class FleetsAnswerBody extends ScopedBody {
   @ApiProperty({ type: [FleetAnswerBody] }) fleets!: FleetAnswerBody[];
 }
 
-export class FleetPageBody {
+export class FleetPageBody extends ScopedBody {
   @ApiPropertyOptional({ type: Boolean, description: 'With `at`: whether this answer can never change.' })
   final?: boolean;
   @ApiProperty({ type: [FleetStateBody] }) fleets!: FleetStateBody[];

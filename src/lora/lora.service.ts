@@ -7,6 +7,7 @@ import { EventStore } from '../event-store/event-store.js';
 import type { Confirmed, Submission } from '../event-store/submission.js';
 import { Answer } from '../http/answer.js';
 import type { Caller } from '../http/caller.js';
+import { scopeOf } from '../http/identity.js';
 import type { Lenient } from '../http/params.js';
 import { Problem } from '../http/problem.js';
 import { Arrival } from './arrival.js';
@@ -90,7 +91,10 @@ export class LoraService {
     const ignored = [...target.ignored, ...body.ignored];
     const command = disableCommand(target.fleet, body.value);
     if (!everywhere) return this.one({ command, caller, ignored });
-    const answered = await this.carryOut({ command, caller, ignored }, (taken) => this.answers.all(taken));
+    const scope = scopeOf(caller.identity);
+    const answered = await this.carryOut({ command, caller, ignored }, (taken) =>
+      this.answers.all(taken, scope),
+    );
     const wait = preferredWait(caller);
     return wait === undefined ? answered : this.arrival.all(answered, wait);
   }
@@ -139,6 +143,7 @@ export class LoraService {
     const deadline = caller.arrivedAt + DEADLINE_MS;
     const submission: Submission = {
       fleet: command.fleet,
+      among: caller.identity.fleets,
       isKill,
       key: headers.key,
       fingerprint: fingerprintOf(command, headers),
@@ -156,7 +161,8 @@ export class LoraService {
       return { outcome: await this.store.append(submission), key: headers.key, deadline, notices };
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      if (error.code === 'unknown-fleet') throw this.noSuchFleet(command.fleet, headers.key);
+      if (error.code === 'unknown-fleet' && command.fleet !== '*')
+        throw this.noSuchFleet(command.fleet, headers.key);
       if (error.code !== 'idempotency-key-reused' || !isKill) throw error;
       // A kill is taken all the same: under a key of its own.
       const key = uuid();

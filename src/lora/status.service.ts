@@ -5,6 +5,7 @@ import { EventReader } from '../event-store/event-reader.js';
 import { EventStore } from '../event-store/event-store.js';
 import type { FleetSnapshot } from '../event-store/log-memory.js';
 import { Answer, jsonHeaders } from '../http/answer.js';
+import { type Identity, mayReach, scopeOf } from '../http/identity.js';
 import { LogUnavailable, Refusal, unknownFleet } from './domain/errors.js';
 import { tagMatches, tagOf, viewOf } from './domain/view.js';
 import type { FleetPageBody } from './lora.dto.js';
@@ -106,27 +107,29 @@ export class StatusService {
     return snapshot;
   }
 
-  async page(after: string, limit: number): Promise<FleetPageBody> {
+  async page(identity: Identity, after: string, limit: number): Promise<FleetPageBody> {
     await this.store.readIndex.confirm();
     const { memory } = this.store;
-    const names = memory.seenNames().filter((name) => name > after);
+    const names = memory.seenNames().filter((name) => name > after && mayReach(identity, name));
     const fleets = names.slice(0, limit).map((name) => {
       const { snapshot, logId } = this.seen(name);
       return viewOf(logId, snapshot);
     });
-    return { fleets, next_cursor: names.length > limit ? (fleets.at(-1)?.fleet ?? null) : null };
+    const next_cursor = names.length > limit ? (fleets.at(-1)?.fleet ?? null) : null;
+    return { fleets, ...scopeOf(identity), next_cursor };
   }
 
   /** The fleets as of a time, those left out that had no state yet. */
-  async pageAt(time: string, after: string, limit: number): Promise<FleetPageBody> {
+  async pageAt(identity: Identity, time: string, after: string, limit: number): Promise<FleetPageBody> {
     const { log_id } = await this.audit.head();
     // Asked first: an event that comes in between makes the answer no less true.
     const final = await this.audit.isFinal(time);
-    const found = await this.audit.fleetsAt(time, after, limit + 1);
+    const found = await this.audit.fleetsAt(identity.fleets, time, after, limit + 1);
     const fleets = found
       .slice(0, limit)
       .map(({ recorded_at, ...stored }) => viewOf(log_id, { ...stored, recordedAt: recorded_at }));
-    return { final, fleets, next_cursor: found.length > limit ? (fleets.at(-1)?.fleet ?? null) : null };
+    const next_cursor = found.length > limit ? (fleets.at(-1)?.fleet ?? null) : null;
+    return { final, fleets, ...scopeOf(identity), next_cursor };
   }
 
   /** @returns whether the log could not be asked and the answer must say so */

@@ -2,6 +2,7 @@ import { Controller, Get } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 
 import { Answer } from '../http/answer.js';
+import { ApiProblems } from '../http/openapi.js';
 import { MetricsService } from './metrics.service.js';
 
 @ApiTags('metrics')
@@ -12,6 +13,7 @@ export class MetricsController {
   @Get()
   @ApiOperation({ summary: 'Prometheus text' })
   @ApiOkResponse({ content: { 'text/plain': { schema: { type: 'string' } } } })
+  @ApiProblems()
   async text() {
     return new Answer(await this.metrics.text(), { 'Content-Type': this.metrics.contentType });
   }

@@ -16,6 +16,7 @@ const tables = (): Promise<{ table: string; comment: string | null }[]> =>
 
 it('the tables are those that are known here', async () => {
   expect((await tables()).map(({ table }) => table)).toEqual([
+    'access_changes',
     'command_keys',
     'engine_presence',
     'engine_presence_epoch',

@@ -19,7 +19,9 @@ beforeAll(async () => {
   await service.connect();
   await appendBatch(through(owner), [entry({ a: 0 }), entry({ a: 0 })]);
   await adoptLog(owner);
-  await owner.query(`select report_engines('[{"engine":"e","fleet":"a","report":{"state":"pending"}}]')`);
+  await owner.query(`select report_engines_of(
+    '[{"engine":"e","fleet":"a","owner":"token:e","only_own":true,"report":{"state":"pending"}}]')`);
+  await owner.query(`select record_access(0, 'here', null, '{"access":"open","tokens":[]}')`);
   await owner.query("select remove_engine('e', 'anonymous')");
 });
 afterAll(async () => {
@@ -30,6 +32,7 @@ afterAll(async () => {
 
 /** Tables whose rows are never changed. */
 const EVIDENCE = [
+  'access_changes',
   'command_keys',
   'engine_registrations',
   'events',
@@ -47,6 +50,7 @@ const everything = async (): Promise<unknown> => {
     'log_adoptions',
     'migrations',
     'engine_registrations',
+    'access_changes',
   ];
   return Promise.all(
     tables.map(async (table) => database.query(`select to_jsonb(t) as row from ${table} t order by 1`)),
@@ -83,7 +87,11 @@ const changes = [
   'update kill_rolls set engines = engines',
   'delete from kill_rolls',
   'truncate kill_rolls',
+  'update access_changes set changed_at = changed_at',
+  'delete from access_changes',
+  'truncate access_changes',
   "update engine_registrations set engine = 'another'",
+  "update engine_registrations set owner = 'token:another'",
   'update engine_registrations set removed_at = null, removed_by = null',
   'delete from engine_registrations',
   'truncate engine_registrations',
@@ -183,6 +191,7 @@ describe('the role of the service', () => {
     'insert into fleet_states select * from fleet_states',
     'insert into command_keys select * from command_keys',
     'insert into log_adoptions select gen_random_uuid(), log_id, position from log_adoptions',
+    "insert into access_changes (changed_at, replica, access, came, went) values (now(), 'x', '{}', '[]', '[]')",
     "insert into migrations (timestamp, name) values (1, 'x')",
     'update fleet_states set generation = 9',
     'delete from fleet_states',
@@ -264,6 +273,7 @@ it('every trigger that protects the log fires for everybody, always', async () =
        where not tgisinternal order by 1, 2`,
     ),
   ).toEqual([
+    { table: 'access_changes', trigger: 'access_changes_are_kept', enabled: 'A' },
     { table: 'command_keys', trigger: 'command_keys_are_kept', enabled: 'A' },
     { table: 'engine_registrations', trigger: 'engine_registrations_are_kept', enabled: 'A' },
     { table: 'engine_registrations', trigger: 'engine_registrations_only_end', enabled: 'A' },

@@ -315,6 +315,20 @@ describe('rollbacks without a version in a batch', () => {
 });
 
 describe('a kill of all fleets', () => {
+  it('of a caller who has some of them is decided on those alone, and that the others do not exist', () => {
+    const entry = entryOf('*', disable(), { among: ['a', 'later'] });
+    const [decided] = decideBatch([entry], memory);
+    if (!decided) throw new Error('Nothing was decided.');
+    expect(told(decided)).toEqual(['a LoraDisabled v2 v2']);
+    expect(decided.expect).toEqual({ a: 3, later: 0 });
+    expect(JSON.parse(toParameter([entry], [decided]))).toMatchObject([{ all_fleets: false }]);
+  });
+
+  it('of a caller whose fleets do not exist is refused, on that they do not', () => {
+    const [decided] = decideBatch([entryOf('*', disable(), { among: ['later'] })], memory);
+    expect(decided).toMatchObject({ expect: { later: 0 }, events: [], refusal: { code: 'unknown-fleet' } });
+  });
+
   it('has one event for each there is, and says which it means', () => {
     const entry = entryOf('*', disable());
     const decided = decideBatch([entry], memory);

@@ -10,6 +10,7 @@ interface More {
   readonly reason?: string;
   /** The generation under which the command arrived. */
   readonly confirmed?: Confirmed | null;
+  readonly among?: readonly string[];
   readonly decide?: Submission['decide'];
 }
 
@@ -20,6 +21,7 @@ export function submission(fleet: string, command: LoraCommand, more: More = {})
   const { key = `key-${(made += 1)}`, actor = 'token:ana', reason = command.reason, confirmed = null } = more;
   return {
     fleet,
+    among: more.among ?? null,
     isKill: command.type === 'DisableLora',
     key,
     fingerprint: sha256(JSON.stringify(command)),

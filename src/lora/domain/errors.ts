@@ -39,6 +39,11 @@ export function unknownFleet(fleet: string, names: readonly string[]): Refusal {
   return new Refusal('unknown-fleet', `There is no fleet ${fleet}. The fleets are: ${known}.`, null);
 }
 
+/** For a call over all fleets by somebody who has only these. */
+export function noneOf(fleets: readonly string[]): Refusal {
+  return new Refusal('unknown-fleet', `None of these fleets exists: ${fleets.join(', ')}.`, null);
+}
+
 /** The log cannot be reached or cannot answer in time. */
 export class LogUnavailable extends Error {
   override readonly name = 'LogUnavailable';

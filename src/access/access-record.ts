@@ -1,0 +1,95 @@
+import { hostname } from 'node:os';
+import { setTimeout as pause } from 'node:timers/promises';
+
+import {
+  type BeforeApplicationShutdown,
+  Inject,
+  Injectable,
+  Logger,
+  type OnApplicationBootstrap,
+} from '@nestjs/common';
+
+import { SETTINGS, type Settings } from '../config/settings.js';
+import type { AccessEntries } from './access-entries.js';
+import { AccessFile } from './access-file.js';
+import { AccessStore, type RecordedAccess } from './access.store.js';
+
+const AGAIN_MS = 1000;
+const SECRET_DIGITS = 8;
+
+/** What came into force here and is still to be recorded. */
+interface Change {
+  readonly entries: AccessEntries | undefined;
+  /** `performance.now()` when it did. */
+  readonly since: number;
+}
+
+/** Puts every change of who may do what on record, as soon as the database can be reached. */
+@Injectable()
+export class AccessRecord implements OnApplicationBootstrap, BeforeApplicationShutdown {
+  private readonly logger = new Logger('Access');
+  private readonly replica: string;
+  private readonly waiting: Change[] = [];
+  private readonly stopped = new AbortController();
+  private writing: Promise<void> | undefined;
+
+  constructor(
+    @Inject(SETTINGS) { port }: Settings,
+    private readonly file: AccessFile,
+    private readonly store: AccessStore,
+  ) {
+    this.replica = `${hostname()}:${port}`;
+  }
+
+  onApplicationBootstrap(): void {
+    this.note(this.file.entries);
+    this.file.onChange((entries) => {
+      this.note(entries);
+    });
+  }
+
+  async beforeApplicationShutdown(): Promise<void> {
+    this.stopped.abort();
+    await this.writing;
+  }
+
+  private note(entries: AccessEntries | undefined): void {
+    this.waiting.push({ entries, since: performance.now() });
+    this.writing ??= this.write().finally(() => (this.writing = undefined));
+  }
+
+  private async write(): Promise<void> {
+    const { signal } = this.stopped;
+    for (let change = this.waiting[0]; change !== undefined; change = this.waiting[0]) {
+      try {
+        await this.writeOne(change);
+        this.waiting.shift();
+      } catch {
+        // Whatever it is, the database's outage is told elsewhere.
+        await pause(AGAIN_MS, undefined, { signal }).catch(() => undefined);
+        if (signal.aborted) return;
+      }
+    }
+  }
+
+  private async writeOne({ entries, since }: Change): Promise<void> {
+    const age = (performance.now() - since) / 1000;
+    const access = recordedAccess(entries);
+    const isNew = await this.store.record(age, this.replica, entries?.sha256 ?? null, access);
+    if (isNew) this.logger.log('Who may do what has changed; the change is on record.');
+  }
+}
+
+/** In one order, so that the same tokens in another one are no change. */
+function recordedAccess(entries: AccessEntries | undefined): RecordedAccess {
+  if (entries === undefined) return { access: 'open', tokens: [] };
+  const tokens = entries.tokens.map(({ name, role, fleets, expires_at, sha256 }) => ({
+    name,
+    role,
+    fleets: [...fleets].sort(),
+    expires_at: expires_at ?? null,
+    secret: sha256.slice(0, SECRET_DIGITS),
+  }));
+  const order = ({ name, secret }: { name: string; secret: string }): string => `${name} ${secret}`;
+  return { access: 'required', tokens: tokens.sort((one, two) => (order(one) < order(two) ? -1 : 1)) };
+}

@@ -1,0 +1,87 @@
+import { Injectable } from '@nestjs/common';
+
+import { Database } from '../database/database.js';
+import { ask } from '../event-store/unavailable.js';
+import type { Role } from './roles.js';
+
+/** A token on record. */
+export interface RecordedToken {
+  readonly name: string;
+  readonly role: Role;
+  readonly fleets: readonly string[];
+  readonly expires_at: string | null;
+  /** The first digits of the token's SHA-256: whether its secret changed, and no more. */
+  readonly secret: string;
+}
+
+/** All that decides who may do what. */
+export interface RecordedAccess {
+  readonly access: 'open' | 'required';
+  readonly tokens: readonly RecordedToken[];
+}
+
+export interface AccessChange {
+  readonly id: string;
+  readonly changed_at: string;
+  readonly replica: string;
+  readonly file_sha256: string | null;
+  readonly access: 'open' | 'required';
+  readonly came: readonly RecordedToken[];
+  readonly went: readonly RecordedToken[];
+}
+
+export interface AccessAt extends RecordedAccess {
+  readonly since: string;
+  /** Null: still so. */
+  readonly until: string | null;
+}
+
+/** The SQL of the room's table. Every call that fails for the database's sake throws LogUnavailable. */
+@Injectable()
+export class AccessStore {
+  constructor(private readonly database: Database) {}
+
+  /** Records what a replica has gone by for so long, unless it stands there already. @returns whether it was new */
+  async record(
+    ageSeconds: number,
+    replica: string,
+    fileSha256: string | null,
+    access: RecordedAccess,
+  ): Promise<boolean> {
+    const parameters = [ageSeconds, replica, fileSha256, JSON.stringify(access)];
+    const [row] = await this.rows<{ is_new: boolean }>(
+      'select record_access($1, $2, $3, $4) as is_new',
+      parameters,
+    );
+    return row?.is_new ?? false;
+  }
+
+  /** Changes, newest first, before one of them. */
+  changes(before: string | undefined, limit: number): Promise<AccessChange[]> {
+    return this.rows(CHANGES, [before ?? null, limit]);
+  }
+
+  /** What was in force at a time; undefined when nothing is on record of it. */
+  async at(time: string): Promise<AccessAt | undefined> {
+    const [row] = await this.rows<AccessAt>(AT, [time]);
+    return row;
+  }
+
+  private rows<T>(sql: string, parameters: unknown[]): Promise<T[]> {
+    return ask(
+      () => this.database.dataSource.query<T[]>(sql, parameters),
+      'The record of access cannot be read now.',
+    );
+  }
+}
+
+const CHANGES = `
+  select id::text, rfc3339(changed_at) as changed_at, replica, file_sha256, access ->> 'access' as access, came, went
+  from access_changes where $1::bigint is null or id < $1 order by id desc limit $2
+`;
+
+const AT = `
+  select a.access ->> 'access' as access, a.access -> 'tokens' as tokens, rfc3339(a.changed_at) as since,
+    rfc3339((select min(n.changed_at) from access_changes n where n.id > a.id)) as until
+  from access_changes a where a.changed_at <= $1::timestamptz order by a.id desc limit 1
+`;

@@ -1,0 +1,167 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { mkdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+
+import { bearer, type FileToken, newToken, TestAccessFile, textOf } from '../support/access.js';
+import { startApp, type TestApp } from '../support/app.js';
+import { eventually } from '../support/http.js';
+import { EventStream } from '../support/sse.js';
+
+/** A change of the file counts within this time. */
+const WITHIN_MS = 2000;
+
+const [old, next] = [newToken(), newToken()];
+const stays: FileToken = { name: 'stays', role: 'admin', token: newToken() };
+const OLD: FileToken = { name: 'ci', role: 'operator', token: old };
+const NEW: FileToken = { name: 'ci', role: 'operator', token: next };
+
+const closers: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close();
+});
+
+async function start(tokens: readonly FileToken[]): Promise<{ file: TestAccessFile; service: TestApp }> {
+  const file = await TestAccessFile.make(tokens);
+  closers.push(() => file.remove());
+  const service = await startApp({ ACCESS_FILE: file.path });
+  closers.push(() => service.close());
+  return { file, service };
+}
+
+const statusFor = async ({ api }: TestApp, token = ''): Promise<number> =>
+  (await api.get('/lora/status', bearer(token))).status;
+
+/** How long it takes until it is so, in milliseconds. */
+async function timeUntil(condition: () => Promise<boolean>): Promise<number> {
+  const from = performance.now();
+  await eventually(condition);
+  return performance.now() - from;
+}
+
+describe('a change of the access file', () => {
+  it('counts within 2 s, and fails nobody else meanwhile', async () => {
+    const { file, service } = await start([stays, OLD]);
+    const others: number[] = [];
+    const done = new AbortController();
+    const asking = (async () => {
+      while (!done.signal.aborted) others.push(await statusFor(service, stays.token));
+    })();
+    await file.replace([stays, OLD, NEW]);
+    expect(await timeUntil(async () => (await statusFor(service, next)) === 200)).toBeLessThan(WITHIN_MS);
+    expect(await statusFor(service, old)).toBe(200);
+    await file.replace([stays, NEW]);
+    expect(await timeUntil(async () => (await statusFor(service, old)) === 401)).toBeLessThan(WITHIN_MS);
+    expect(await statusFor(service, next)).toBe(200);
+    done.abort();
+    await asking;
+    expect(new Set(others)).toEqual(new Set([200]));
+    expect(others.length).toBeGreaterThan(10);
+  });
+
+  it('counts when the file is written over, too', async () => {
+    const { file, service } = await start([OLD]);
+    await writeFile(file.path, textOf([NEW]));
+    expect(await timeUntil(async () => (await statusFor(service, next)) === 200)).toBeLessThan(WITHIN_MS);
+    expect(await statusFor(service, old)).toBe(401);
+  });
+
+  it('counts when a link on the way to it is turned, as Kubernetes does', async () => {
+    const { file, service } = await start([OLD]);
+    const folder = dirname(file.path);
+    for (const [name, tokens] of [
+      ['..1', [OLD]],
+      ['..2', [NEW]],
+    ] as const) {
+      await mkdir(join(folder, name));
+      await writeFile(join(folder, name, 'access.json'), textOf(tokens));
+    }
+    await symlink('..1', join(folder, '..data'));
+    await rm(file.path);
+    await symlink('..data/access.json', file.path);
+    await symlink('..2', join(folder, '..next'));
+    await rename(join(folder, '..next'), join(folder, '..data'));
+    expect(await timeUntil(async () => (await statusFor(service, next)) === 200)).toBeLessThan(WITHIN_MS);
+    expect(await statusFor(service, old)).toBe(401);
+  });
+
+  it('ends the streams and waiting reads of a token that is gone, and no other', async () => {
+    const { file, service } = await start([stays, OLD]);
+    const [ending, staying] = [
+      await EventStream.open(service.api.url, '/lora/stream', bearer(old)),
+      await EventStream.open(service.api.url, '/lora/stream', bearer(stays.token ?? '')),
+    ];
+    closers.push(async () => {
+      staying.close();
+      await staying.end();
+    });
+    await Promise.all([ending.first(1), staying.first(1)]);
+    const { headers } = await service.api.get('/lora/status', bearer(old));
+    const wait = { ...bearer(old), 'if-none-match': headers.get('etag') ?? '', prefer: 'wait=60' };
+    const waiting = service.api.get('/lora/status', wait).then(
+      () => 'answered',
+      () => 'ended',
+    );
+    const metrics = async (): Promise<string> => (await fetch(`${service.api.url}/metrics`)).text();
+    await eventually(async () => (await metrics()).includes('lora_streams_open 3'));
+    const from = performance.now();
+    await file.replace([stays]);
+    expect(await waiting).toBe('ended');
+    expect((await ending.end()) - from).toBeLessThan(WITHIN_MS);
+    await eventually(async () => (await metrics()).includes('lora_streams_open 1'));
+    expect(staying.endedAt).toBeUndefined();
+    await service.api.post('/lora/disable', undefined, bearer(stays.token ?? ''));
+    expect((await staying.first(2))[1]?.data).toMatchObject({ enabled: false, last_actor: 'token:stays' });
+  });
+
+  it('ends the streams of a token whose role is another, or whose time has come', async () => {
+    const { file, service } = await start([stays, OLD]);
+    const soon = new Date(Date.now() + 4000).toISOString();
+    await file.replace([stays, OLD, { ...NEW, name: 'brief', expires_at: soon }]);
+    await eventually(async () => (await statusFor(service, next)) === 200);
+    const [changing, expiring] = [
+      await EventStream.open(service.api.url, '/lora/stream', bearer(old)),
+      await EventStream.open(service.api.url, '/lora/stream', bearer(next)),
+    ];
+    await Promise.all([changing.first(1), expiring.first(1)]);
+    await expiring.end();
+    expect(Date.now() - Date.parse(soon)).toBeLessThan(WITHIN_MS);
+    expect(await statusFor(service, next)).toBe(401);
+    await file.replace([stays, { ...OLD, role: 'breaker' }]);
+    await changing.end();
+    const again = await EventStream.open(service.api.url, '/lora/stream', bearer(old));
+    expect(again.status).toBe(403);
+    again.close();
+  });
+});
+
+describe('an access file that is broken', () => {
+  it.each([
+    ['is no JSON', '{"tokens":[', 'the file is not well-formed JSON'],
+    ['is gone', null, 'ENOENT'],
+    ['has nobody', '{"tokens":[]}', 'tokens must be a list of at least one token'],
+  ])('%s: the last good one counts, and log, metric and health say so', async (_name, text, reason) => {
+    const { file, service } = await start([OLD]);
+    const good = await readFile(file.path, 'utf8');
+    const health = async () => (await service.api.get('/health')).body as unknown;
+    const metric = async (): Promise<string> => (await fetch(`${service.api.url}/metrics`)).text();
+    if (text === null) await rm(file.path);
+    else await file.replaceText(text);
+    await eventually(() => service.logged.some((line) => line.includes('the last good one stays in force')));
+    expect(service.logged.join('\n')).toContain(reason);
+    expect(await health()).toMatchObject({ status: 'degraded', components: { access: 'file-broken' } });
+    expect(await metric()).toContain('lora_access_file_broken 1');
+    expect(await statusFor(service, old)).toBe(200);
+    await file.replaceText(good);
+    await eventually(() => service.logged.includes('The access file can be used again.'));
+    expect(await health()).toMatchObject({ status: 'ok', components: { access: 'required' } });
+    expect(await metric()).toContain('lora_access_file_broken 0');
+  });
+
+  it('stops the start', async () => {
+    const file = await TestAccessFile.make([]);
+    closers.push(() => file.remove());
+    await expect(startApp({ ACCESS_FILE: file.path })).rejects.toThrow(
+      `ACCESS_FILE ${file.path} cannot be used: tokens must be a list of at least one token.`,
+    );
+  });
+});
