@@ -7,6 +7,7 @@ import { jsonLog, reasonOf } from './agent/log.js';
 import { usage } from './agent/options.js';
 import { type AgentSettings, AgentSettingsError, readAgentSettings } from './agent/settings.js';
 import { VERSION } from './config/version.js';
+import { tokenSource } from './token-source.js';
 
 /** Whatever still hangs by then would hang for ever. */
 const STOP_MS = 3_000;
@@ -22,7 +23,8 @@ async function main(settings: AgentSettings): Promise<void> {
     // Read at each use, so that the key can be changed.
     engineKey: keyFile === undefined ? undefined : () => readFileSync(keyFile, 'utf8').trim(),
   });
-  const { agent, port } = await Agent.start({ settings, driver, log, version: VERSION });
+  const token = tokenSource(settings.tokenFile, process.env.LORA_TOKEN);
+  const { agent, port } = await Agent.start({ settings, driver, log, version: VERSION, token });
   const { fleet, id, driver: kind } = settings;
   log('info', 'agent listens', {
     url: `http://127.0.0.1:${port}`,

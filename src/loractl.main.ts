@@ -2,6 +2,7 @@
 import { loractl } from './cli/program.js';
 import { terminalOf } from './cli/terminal.js';
 import { VERSION } from './config/version.js';
+import { tokenSource } from './token-source.js';
 
 const { stdin, stdout, stderr, env, argv } = process;
 
@@ -19,6 +20,7 @@ if (argv[2] === 'agent') {
     terminal: terminalOf({ stdin, stdout, stderr, env }),
     version: VERSION,
     defaultUrls: env.LORA_URL,
+    tokenFrom: (file) => tokenSource(file ?? env.LORA_TOKEN_FILE, env.LORA_TOKEN),
     now: () => new Date(),
     interrupted: interruption.signal,
   });

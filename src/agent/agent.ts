@@ -28,6 +28,8 @@ export interface AgentParts {
   readonly driver: Driver;
   readonly log: Log;
   readonly version: string;
+  /** The token for the control plane, asked at each use; none when absent. */
+  readonly token?: () => string | undefined;
   readonly timing?: Partial<Timing>;
 }
 
@@ -56,7 +58,7 @@ export class Agent implements Listener {
     });
     this.target = this.decision();
     this.obedience = new Obedience(log);
-    const replicas = settings.urls.map((url) => new ControlPlane(url, settings.fleet));
+    const replicas = settings.urls.map((url) => new ControlPlane(url, settings.fleet, parts.token));
     const options = { ...settings, timing: this.timing };
     const seen = (): void => {
       this.obedience.look(this.reconciler.sight);

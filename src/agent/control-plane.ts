@@ -7,6 +7,9 @@ export const ANSWER_MAX = 1024 * 1024;
 
 export class ControlPlaneError extends Error {}
 
+/** The control plane is there, and does not let this agent in. */
+export class NotAdmitted extends ControlPlaneError {}
+
 export interface StatusAnswer {
   /** Undefined: 304, the state is still that of the tag. */
   readonly state: FleetState | undefined;
@@ -29,6 +32,7 @@ export class ControlPlane {
   constructor(
     readonly url: string,
     private readonly fleet: string,
+    private readonly token: () => string | undefined = () => undefined,
   ) {}
 
   async status({ tag, waitSeconds, patienceMs, signal }: StatusQuestion): Promise<StatusAnswer> {
@@ -81,8 +85,14 @@ export class ControlPlane {
   }
 
   /** A redirect could lead anywhere, with a state that nobody here has decided. */
-  private send(path: string, init: RequestInit): Promise<Response> {
-    return fetch(`${this.url}${path}?fleet=${this.fleet}`, { ...init, redirect: 'error' });
+  private async send(
+    path: string,
+    init: RequestInit & { headers: Record<string, string> },
+  ): Promise<Response> {
+    const token = this.token();
+    const headers =
+      token === undefined ? init.headers : { ...init.headers, Authorization: `Bearer ${token}` };
+    return fetch(`${this.url}${path}?fleet=${this.fleet}`, { ...init, headers, redirect: 'error' });
   }
 
   private stateIn(body: unknown): FleetState {
@@ -93,6 +103,8 @@ export class ControlPlane {
 }
 
 function refusal({ status, headers }: Response): ControlPlaneError {
+  if (status === 401) return new NotAdmitted('HTTP 401: it does not know the token, or there is none');
+  if (status === 403) return new NotAdmitted('HTTP 403: the token is not for this engine or fleet');
   return new ControlPlaneError(`HTTP ${status} (${headers.get('content-type') ?? 'no content'})`);
 }
 

@@ -1,5 +1,5 @@
 import { backOff } from './back-off.js';
-import { type ControlPlane, ControlPlaneError } from './control-plane.js';
+import { type ControlPlane, ControlPlaneError, NotAdmitted } from './control-plane.js';
 import { pause, TimedOut } from './deadline.js';
 import { type Log, reasonOf } from './log.js';
 import type { Listener, Session } from './session.js';
@@ -11,7 +11,8 @@ import { followWaitingReads } from './waiting-session.js';
 export class Follower {
   /** Whether the replica that is being asked answers. */
   connected = false;
-  private complained = false;
+  /** What was said last of the replicas, once and not for every try. */
+  private complaint: 'unreachable' | 'refused' | undefined;
 
   constructor(
     private readonly replicas: readonly ControlPlane[],
@@ -60,14 +61,19 @@ export class Follower {
   private found({ url }: ControlPlane): void {
     if (!this.connected) this.log('info', 'control plane answers', { url });
     this.connected = true;
-    this.complained = false;
+    this.complaint = undefined;
   }
 
-  /** Once, not for every try. */
+  /** The last state stays in force, whatever it is. */
   private lost({ url }: ControlPlane, error: unknown, signal: AbortSignal): void {
     this.connected = false;
-    if (this.complained || signal.aborted) return;
-    this.complained = true;
-    this.log('warn', 'control plane unreachable', { url, reason: reasonOf(error) });
+    const complaint = error instanceof NotAdmitted ? 'refused' : 'unreachable';
+    // That nobody is there says less than that somebody is, who does not let this agent in.
+    if (complaint === this.complaint || this.complaint === 'refused' || signal.aborted) return;
+    this.complaint = complaint;
+    const fields = { url, reason: reasonOf(error) };
+    if (complaint === 'refused')
+      this.log('error', 'control plane refuses this agent: kills do not arrive', fields);
+    else this.log('warn', 'control plane unreachable', fields);
   }
 }

@@ -35,6 +35,11 @@ export const OPTIONS = {
     about: 'the kind of engine: vllm, sglang, llamacpp, max, reload or none',
   },
   'engine-url': { env: 'ENGINE_URL', wanted: url, about: 'the engine', secret: true },
+  'token-file': {
+    env: 'LORA_TOKEN_FILE',
+    wanted: 'a file',
+    about: 'has the token for the control plane, read at each use; or LORA_TOKEN itself',
+  },
   'state-dir': {
     env: 'STATE_DIR',
     wanted: 'a folder',

@@ -16,6 +16,8 @@ export interface AgentSettings {
   readonly driver: DriverName;
   /** Given unless the driver is `none`. */
   readonly engineUrl: URL | undefined;
+  /** Has the token for the control plane. */
+  readonly tokenFile: string | undefined;
   readonly stateDir: string;
   readonly port: number;
   readonly adapterPath: (version: string) => string;
@@ -83,6 +85,7 @@ export function readAgentSettings(
     fleet: read('fleet', 'default', matching(FLEET)) ?? '',
     id: read('id', hostName, matching(ID)) ?? '',
     engineUrl: read('engine-url', '', urlIn),
+    tokenFile: read('token-file', '', (text) => text),
     stateDir: read('state-dir', './agent-state', (text) => text) ?? '',
     port: read('port', '8004', portIn) ?? 0,
     adapterPath: (version: string) => path.replaceAll('{version}', () => version),

@@ -21,6 +21,8 @@ export interface ClientOptions {
   readonly timeoutMs: number;
   /** What the log shows as the source of a command. */
   readonly userAgent: string;
+  /** Asked before each try, so that a token can be exchanged. */
+  readonly token: () => string | undefined;
   readonly interrupted: AbortSignal;
   readonly progress: (text: string) => void;
 }
@@ -122,7 +124,9 @@ export class Client {
   }
 
   private signed(call: Call): Call {
-    return { ...call, headers: { 'User-Agent': this.options.userAgent, ...call.headers } };
+    const token = this.options.token();
+    const known: Record<string, string> = token === undefined ? {} : { Authorization: `Bearer ${token}` };
+    return { ...call, headers: { 'User-Agent': this.options.userAgent, ...known, ...call.headers } };
   }
 }
 
@@ -149,6 +153,7 @@ export function read<T>(outcome: Outcome<T>): T {
 
 /** A call whose form is wrong is the caller's slip, as an option that does not exist is. */
 export function refused({ status, code, detail, notice }: Problem): Ended {
-  const line = ['refused:', detail, notice].filter(Boolean).join(' ');
+  const hint = status === 401 ? 'Give it as --token-file, LORA_TOKEN_FILE or LORA_TOKEN.' : undefined;
+  const line = ['refused:', detail, hint, notice].filter(Boolean).join(' ');
   return new Ended(status === 400 ? EXIT.usage : EXIT.refused, line, { outcome: 'refused', code, detail });
 }

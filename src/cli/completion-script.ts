@@ -19,7 +19,7 @@ function choicesOf(program: Command): string[] {
 
 /** Options that take a file: the shell knows better. */
 function filesOf(program: Command): string[] {
-  const options = program.commands.flatMap(({ options }) => options);
+  const options = [program, ...program.commands].flatMap(({ options }) => options);
   return options
     .filter(({ flags }) => flags.includes('<file>'))
     .flatMap(({ long, short }) => [long, short].filter((flag) => flag != null));

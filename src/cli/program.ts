@@ -15,18 +15,22 @@ import type { Act, Run } from './session.js';
 import { addStatus } from './status.js';
 import type { Terminal } from './terminal.js';
 import { shellWord } from './text.js';
+import { addToken } from './token.js';
 
 export interface Surroundings {
   readonly terminal: Terminal;
   readonly version: string;
   /** `LORA_URL`. */
   readonly defaultUrls: string | undefined;
+  /** Where the token comes from when this file is named, or none. Asked, it throws when there is no token there. */
+  readonly tokenFrom: (file: string | undefined) => () => string | undefined;
   readonly now: () => Date;
   readonly interrupted: AbortSignal;
 }
 
 interface CommonOptions {
   readonly url: readonly URL[];
+  readonly tokenFile?: string;
   readonly json?: true;
   readonly timeout: number;
 }
@@ -84,10 +88,15 @@ export function programOf({ terminal, version, defaultUrls }: Surroundings, run:
         `replicas of the control plane, with commas between; also LORA_URL (default: ${DEFAULT_URL})`,
       ).argParser(urls),
     )
+    .option(
+      '--token-file <file>',
+      'has the token, read at each try; also LORA_TOKEN_FILE, or LORA_TOKEN itself',
+    )
     .option('--json', 'one JSON document on standard output and nothing else')
     .option('--timeout <seconds>', 'how long to try', seconds, 10);
   const add = [addStatus, addKill, addEnable, addRollback, addDeploy, addHistory, addExport, addEngines];
   for (const each of add) each(program, run);
+  addToken(program, terminal);
   addCompletion(program, terminal);
   // Begun before this is reached; it stands here to be found.
   program.command('agent').description('run the agent beside an engine (loractl agent --help)');
@@ -109,10 +118,12 @@ function givenUrls(program: Command, defaultUrls: string | undefined): readonly 
 }
 
 async function endOf(command: Command, act: Act, surroundings: Surroundings): Promise<number> {
-  const { terminal, version, now, interrupted } = surroundings;
-  const { url, timeout, json = false } = command.optsWithGlobals<CommonOptions>();
+  const { terminal, version, now, interrupted, tokenFrom } = surroundings;
+  const { url, timeout, tokenFile, json = false } = command.optsWithGlobals<CommonOptions>();
+  const token = tokenFrom(tokenFile);
   const client = new Client({
     urls: url,
+    token,
     timeoutMs: timeout * 1000,
     userAgent: `loractl/${version}`,
     interrupted,
@@ -122,8 +133,12 @@ async function endOf(command: Command, act: Act, surroundings: Surroundings): Pr
   });
   const urlText = url.map(({ href }) => href.replace(/\/$/, '')).join(',');
   const fromOption = command.getOptionValueSourceWithGlobals('url') === 'cli';
-  const urlWords = fromOption ? ['--url', shellWord(urlText)] : [];
+  const urlWords = [
+    ...(fromOption ? ['--url', shellWord(urlText)] : []),
+    ...(tokenFile === undefined ? [] : ['--token-file', shellWord(tokenFile)]),
+  ];
   try {
+    tryToken(token);
     return await act({ client, terminal, json, now, interrupted, urlWords });
   } catch (error) {
     if (!(error instanceof Ended)) throw error;
@@ -132,5 +147,17 @@ async function endOf(command: Command, act: Act, surroundings: Surroundings): Pr
     return error.code;
   } finally {
     terminal.progress('');
+  }
+}
+
+/** That there is no token is found before anything is sent. */
+function tryToken(token: () => string | undefined): void {
+  try {
+    token();
+  } catch (error) {
+    throw new Ended(
+      EXIT.usage,
+      `${error instanceof Error ? error.message : String(error)} Nothing was sent.`,
+    );
   }
 }

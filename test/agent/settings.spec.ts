@@ -28,6 +28,7 @@ describe('the settings of the agent', () => {
       stateDir: './agent-state',
       port: 8004,
       engineKeyFile: undefined,
+      tokenFile: undefined,
       disableHook: undefined,
       gatewayStripsLora: false,
       reconcileMs: 5_000,
