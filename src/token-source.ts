@@ -18,7 +18,8 @@ export type TokenSource = () => string | undefined;
  */
 export function tokenSource(file: string | undefined, token: string | undefined): TokenSource {
   const given = (token ?? '').trim();
-  if (file === undefined || file === '') return given === '' ? () => undefined : () => checked(given, 'LORA_TOKEN');
+  if (file === undefined || file === '')
+    return given === '' ? () => undefined : () => checked(given, 'LORA_TOKEN');
   let last: string | undefined;
   return () => {
     try {
