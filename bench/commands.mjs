@@ -79,8 +79,7 @@ export async function* commands(stage, { quick }) {
       body,
     });
     for (const each of bare) await each.answerWith(text);
-    const floor = (howLong = { durationMs }) =>
-      post(bare, `/bare/${name}?fleet=${fleet}`, { text }, howLong);
+    const floor = (howLong = { durationMs }) => post(bare, `/bare/${name}?fleet=${fleet}`, { text }, howLong);
     await floor(warmUp);
     const before = await headOf(stage);
     const figures = await inTurn(rounds, { floor: () => floor(), send: () => send() });
