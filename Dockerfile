@@ -23,4 +23,5 @@ EXPOSE 8003
 HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=3 \
   CMD ["node", "-e", "fetch('http://127.0.0.1:' + (process.env.PORT || 8003) + '/health/live').then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
 # Node itself is process 1, without npm or a shell that would keep SIGTERM from it.
-CMD ["node", "dist/src/main.js"]
+# A larger young generation: short-lived objects of a request are not copied on.
+CMD ["node", "--min-semi-space-size=16", "--max-semi-space-size=32", "dist/src/main.js"]

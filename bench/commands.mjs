@@ -3,6 +3,8 @@ import { compare, inTurn, refuseFaults } from './measure.mjs';
 
 const REPLICAS = 3;
 const CLIENTS = 64;
+/** Requests that a process answers before it is measured: V8 has compiled what is hot by then, here and in the floor. */
+const WARM_UP = 5000;
 
 /** POST /lora/disable by one client of one replica, beside plain inserts into the same PostgreSQL. */
 export async function* kill(stage, { quick }) {
@@ -20,7 +22,7 @@ export async function* kill(stage, { quick }) {
       expect: { fleet, enabled: false, distinct: true },
     });
   const insert = (times) => stage.load({ kind: 'insert', url: stage.urlOf('young'), count: times });
-  await disable('one', quick ? 100 : 800);
+  await disable('one', quick ? 100 : WARM_UP);
   await insert(200);
   const before = await headOf(stage);
   const figures = await inTurn(rounds, {
@@ -57,18 +59,19 @@ export async function* commands(stage, { quick }) {
   ]) {
     const fleet = `many-${name}`;
     await makeFleet(replicas[0].port, fleet, 3);
-    const post = (ports, path, expect, ms) =>
+    const post = (ports, path, expect, howLong) =>
       stage.load({
         kind: 'http',
         ports: ports.map(({ port }) => port),
         clients: CLIENTS,
         requests: requestsOf(name, path, body),
-        durationMs: ms,
+        ...howLong,
         expect,
       });
-    const send = (ms = durationMs) =>
-      post(replicas, `/lora/${name}?fleet=${fleet}`, { fleet, enabled, distinct: true }, ms);
-    await send(quick ? 500 : 2000);
+    const warmUp = { count: Math.ceil(((quick ? WARM_UP / 10 : WARM_UP) * REPLICAS) / CLIENTS) };
+    const send = (howLong = { durationMs }) =>
+      post(replicas, `/lora/${name}?fleet=${fleet}`, { fleet, enabled, distinct: true }, howLong);
+    await send(warmUp);
     // The floor answers with the bytes that the command answers with by now.
     const { text } = await call(replicas[0].port, {
       method: 'POST',
@@ -76,10 +79,10 @@ export async function* commands(stage, { quick }) {
       body,
     });
     for (const each of bare) await each.answerWith(text);
-    const floor = (ms = durationMs) => post(bare, `/bare/${name}?fleet=${fleet}`, { text }, ms);
-    await floor(quick ? 500 : 1500);
+    const floor = (howLong = { durationMs }) => post(bare, `/bare/${name}?fleet=${fleet}`, { text }, howLong);
+    await floor(warmUp);
     const before = await headOf(stage);
-    const figures = await inTurn(rounds, { floor, send });
+    const figures = await inTurn(rounds, { floor: () => floor(), send: () => send() });
     refuseFaults(name, figures);
     await checkLog(stage, before, figures.send);
     const row = (what, unit, pick, bar) =>

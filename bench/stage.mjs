@@ -1,5 +1,6 @@
 import { fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,6 +16,8 @@ import { call } from './client.mjs';
 import { OwnPostgres } from './own-postgres.mjs';
 
 const file = (path) => new URL(path, import.meta.url).pathname;
+/** Replicas and the bare service run under the flags of `npm run start:prod`. */
+const NODE_FLAGS = startFlags();
 const quiet = { log: () => undefined, warn: () => undefined };
 const PROCESSES_MAX = 12;
 const ENDING_MS = 5_000;
@@ -84,7 +87,7 @@ export class Stage {
     const started = performance.now();
     const profiling = this.profileTo === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${this.profileTo}`];
     const child = this.#keep(
-      spawn(process.execPath, [...profiling, file('../dist/src/main.js')], {
+      spawn(process.execPath, [...NODE_FLAGS, ...profiling, file('../dist/src/main.js')], {
         env: { PATH: process.env.PATH, PORT: '0', DATABASE_URL: url },
         stdio: ['ignore', 'pipe', 'pipe'],
       }),
@@ -107,7 +110,7 @@ export class Stage {
 
   /** A bare service that answers every request with what it was told last. */
   async bare() {
-    const child = this.#keep(fork(file('./bare.mjs')));
+    const child = this.#keep(fork(file('./bare.mjs'), { execArgv: NODE_FLAGS }));
     const { port } = await reply(child);
     const answerWith = async (text) => {
       child.send({ text });
@@ -177,4 +180,10 @@ async function within(ms, promise, what) {
   } finally {
     clearTimeout(timer);
   }
+}
+
+function startFlags() {
+  const { scripts } = JSON.parse(readFileSync(file('../package.json'), 'utf8'));
+  const [, flags] = /^exec node (.*)dist\/src\/main\.js$/.exec(scripts['start:prod']);
+  return flags.split(' ').filter(Boolean);
 }

@@ -1,6 +1,12 @@
 import { CreateLog1795556400000 } from '../../migrations/1795556400000-create-log.js';
 import { CreateEngines1795571100000 } from '../../migrations/1795571100000-create-engines.js';
+import { AppendTogether1795580000000 } from '../../migrations/1795580000000-append-together.js';
 import { CreateAccess1795580300000 } from '../../migrations/1795580300000-create-access.js';
 
 /** Every migration, in order; listed one by one so that none is applied by accident of a file name. */
-export const MIGRATIONS = [CreateLog1795556400000, CreateEngines1795571100000, CreateAccess1795580300000];
+export const MIGRATIONS = [
+  CreateLog1795556400000,
+  CreateEngines1795571100000,
+  AppendTogether1795580000000,
+  CreateAccess1795580300000,
+];
