@@ -73,9 +73,8 @@ export class AccessRecord implements OnApplicationBootstrap, BeforeApplicationSh
   }
 
   private async writeOne({ entries, since }: Change): Promise<void> {
-    const age = (performance.now() - since) / 1000;
     const access = recordedAccess(entries);
-    const isNew = await this.store.record(age, this.replica, entries?.sha256 ?? null, access);
+    const isNew = await this.store.record(since, this.replica, entries?.sha256 ?? null, access);
     if (isNew) this.logger.log('Who may do what has changed; the change is on record.');
   }
 }

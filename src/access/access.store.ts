@@ -41,19 +41,31 @@ export interface AccessAt extends RecordedAccess {
 export class AccessStore {
   constructor(private readonly database: Database) {}
 
-  /** Records what a replica has gone by for so long, unless it stands there already. @returns whether it was new */
-  async record(
-    ageSeconds: number,
+  /**
+   * Records what a replica goes by, unless it stands there already.
+   * @param since `performance.now()` when it began to
+   * @returns whether it was new
+   */
+  record(
+    since: number,
     replica: string,
     fileSha256: string | null,
     access: RecordedAccess,
   ): Promise<boolean> {
-    const parameters = [ageSeconds, replica, fileSha256, JSON.stringify(access)];
-    const [row] = await this.rows<{ is_new: boolean }>(
-      'select record_access($1, $2, $3, $4) as is_new',
-      parameters,
-    );
-    return row?.is_new ?? false;
+    return ask(async () => {
+      const { dataSource } = this.database;
+      const connection = dataSource.createQueryRunner();
+      try {
+        // How long ago it was is measured when nothing but the question itself is still to be waited for.
+        await connection.connect();
+        const ageSeconds = (performance.now() - since) / 1000;
+        const parameters = [ageSeconds, replica, fileSha256, JSON.stringify(access)];
+        const [row] = await dataSource.query<{ is_new: boolean }[]>(RECORD, parameters, connection);
+        return row?.is_new ?? false;
+      } finally {
+        await connection.release();
+      }
+    }, UNREADABLE);
   }
 
   /** Changes, newest first, before one of them. */
@@ -68,12 +80,13 @@ export class AccessStore {
   }
 
   private rows<T>(sql: string, parameters: unknown[]): Promise<T[]> {
-    return ask(
-      () => this.database.dataSource.query<T[]>(sql, parameters),
-      'The record of access cannot be read now.',
-    );
+    return ask(() => this.database.dataSource.query<T[]>(sql, parameters), UNREADABLE);
   }
 }
+
+const UNREADABLE = 'The record of access cannot be read now.';
+
+const RECORD = 'select record_access($1, $2, $3, $4) as is_new';
 
 const CHANGES = `
   select id::text, rfc3339(changed_at) as changed_at, replica, file_sha256, access ->> 'access' as access, came, went
