@@ -19,7 +19,7 @@ export class AppModule {
       module: AppModule,
       imports: [
         ConfigModule.with(settings),
-        AccessModule,
+        AccessModule.with(settings),
         DatabaseModule,
         LoraModule,
         StreamModule,

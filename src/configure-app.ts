@@ -41,7 +41,7 @@ export async function createApp(settings: Settings, logger: LoggerService): Prom
   app.use(noteBusy);
   answerClientErrors(app.getHttpServer());
   app.use(refuseForeignPage);
-  app.use([...DESCRIPTION_PATHS], app.get(AccessGuard).describe);
+  if (settings.access === 'required') app.use([...DESCRIPTION_PATHS], app.get(AccessGuard).describe);
   app.useGlobalFilters(new ProblemFilter());
   describeApi(app);
   return app;

@@ -1,8 +1,7 @@
-import { type CanActivate, type ExecutionContext, Inject, Injectable } from '@nestjs/common';
+import { type CanActivate, type ExecutionContext, Injectable } from '@nestjs/common';
 import type { NextFunction, Request, Response } from 'express';
 
 import { isLoopback } from '../config/loopback.js';
-import { SETTINGS, type Settings } from '../config/settings.js';
 import { checkFleet, noteAdmission } from '../http/identity.js';
 import { queryOf } from '../http/params.js';
 import { Problem } from '../http/problem.js';
@@ -13,22 +12,14 @@ import { DESCRIPTION, reachOf, rolesFor, type Route, ROUTES } from './roles.js';
 
 /**
  * Lets a request through when its caller may do what its route needs. It looks at the head alone: nobody's body is
- * waited for before it is known who sends it.
+ * waited for before it is known who sends it. Where nobody is asked who calls it is not put before the routes.
  */
 @Injectable()
 export class AccessGuard implements CanActivate {
-  private readonly isOpen: boolean;
-
-  constructor(
-    @Inject(SETTINGS) { access }: Settings,
-    private readonly authenticator: Authenticator,
-  ) {
-    this.isOpen = access === 'open';
-  }
+  constructor(private readonly authenticator: Authenticator) {}
 
   /** @throws Problem 401 or 403 */
   canActivate(context: ExecutionContext): boolean | Promise<boolean> {
-    if (this.isOpen) return true;
     const request = context.switchToHttp().getRequest<Request>();
     const route = ROUTES[routeOf(request)];
     if (route === 'open') return true;
@@ -38,10 +29,6 @@ export class AccessGuard implements CanActivate {
 
   /** For the pages that describe the calls, which are no routes of a controller. */
   readonly describe = (request: Request, response: Response, next: NextFunction): void => {
-    if (this.isOpen) {
-      next();
-      return;
-    }
     const admit = async () => this.admit(request, response, DESCRIPTION);
     admit().then(() => {
       next();

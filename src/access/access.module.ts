@@ -1,8 +1,9 @@
 // Owns who calls, and who may do what.
 // Must never let a call through that its table does not name.
-import { Module } from '@nestjs/common';
+import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
 
+import type { Settings } from '../config/settings.js';
 import { AccessController } from './access.controller.js';
 import { AccessFile } from './access-file.js';
 import { AccessGuard } from './access.guard.js';
@@ -19,7 +20,6 @@ import { TOKEN_VERIFIERS, type TokenVerifier } from './principal.js';
     AccessGuard,
     AccessRecord,
     AccessStore,
-    { provide: APP_GUARD, useExisting: AccessGuard },
     {
       provide: TOKEN_VERIFIERS,
       inject: [AccessFile],
@@ -28,4 +28,10 @@ import { TOKEN_VERIFIERS, type TokenVerifier } from './principal.js';
   ],
   exports: [AccessFile, AccessGuard],
 })
-export class AccessModule {}
+export class AccessModule {
+  /** Where nobody is asked who calls there is no guard: an empty one would cost every read a few percent. */
+  static with({ access }: Settings): DynamicModule {
+    const guard = { provide: APP_GUARD, useExisting: AccessGuard };
+    return { module: AccessModule, global: true, providers: access === 'required' ? [guard] : [] };
+  }
+}

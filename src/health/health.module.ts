@@ -2,13 +2,12 @@
 // Must never do anything but look.
 import { Module } from '@nestjs/common';
 
-import { AccessModule } from '../access/access.module.js';
 import { EventStoreModule } from '../event-store/event-store.module.js';
 import { HealthController } from './health.controller.js';
 import { HealthService } from './health.service.js';
 
 @Module({
-  imports: [AccessModule, EventStoreModule],
+  imports: [EventStoreModule],
   controllers: [HealthController],
   providers: [HealthService],
 })

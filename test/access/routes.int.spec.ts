@@ -4,7 +4,8 @@ import type { Application } from 'express';
 import { DESCRIPTION_PATHS, type Role, ROLES, ROUTES } from '../../src/access/roles.js';
 import { bearer, newToken, TestAccessFile } from '../support/access.js';
 import { startApp, type TestApp } from '../support/app.js';
-import { appendsNothing } from '../support/problem.js';
+import { appendsNothing, expectProblem } from '../support/problem.js';
+import { RawConnection } from '../support/raw-http.js';
 
 /** What the roles may do, in the words of the people who gave them out; nothing of it comes from the table. */
 const READERS: readonly Role[] = ['viewer', 'deployer', 'operator', 'auditor', 'admin'];
@@ -126,5 +127,26 @@ describe.each(Object.entries(CALLS))('%s', (route, { path, body, may }) => {
       const token = headers.authorization?.split(' ')[1];
       if (token !== undefined) expect(reply.problem).not.toContain(token);
     });
+  });
+});
+
+describe('who calls is known from the head alone', () => {
+  it.each([
+    ['nobody', undefined, 'unauthenticated'],
+    ['a viewer', 'viewer', 'forbidden'],
+  ] as const)('%s whose body never comes is refused', async (_name, role, code) => {
+    const token = role && tokens.get(role);
+    for (const path of ['/lora/disable', '/lora/enable']) {
+      await appendsNothing(service.database, async () => {
+        const connection = await RawConnection.open(service.api.url);
+        const body = { 'content-type': 'application/json', 'content-length': 100 };
+        connection.head('POST', path, { ...body, ...(token === undefined ? {} : bearer(token)) }).write('{');
+        const from = performance.now();
+        expectProblem(await connection.reply(), code, path);
+        // A kill would wait for its body for 1 s, an enable for 10.
+        expect(performance.now() - from).toBeLessThan(900);
+        connection.close();
+      });
+    }
   });
 });
