@@ -1,3 +1,4 @@
+import { isLoopback } from './config/loopback.js';
 import { readSettings, type Settings, SettingsError } from './config/settings.js';
 import { closeApp, createApp, listen, openLog } from './configure-app.js';
 import { reasonOf } from './database/prepare-database.js';
@@ -29,7 +30,9 @@ async function main(settings: Settings): Promise<void> {
   try {
     const url = await listen(app, settings);
     if (settings.access === 'open') {
-      logger.warn(`Nobody is asked who calls: whoever reaches ${url} may command. ACCESS_FILE says who may.`);
+      const line = `Nobody is asked who calls: whoever reaches ${url} may command. ACCESS_FILE says who may.`;
+      if (isLoopback(settings.host)) logger.log(line);
+      else logger.warn(line);
     }
     logger.log(`Listening on ${url}; try: curl ${url}/lora/status`);
     await openLog(app, aborted.signal);

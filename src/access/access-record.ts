@@ -1,13 +1,7 @@
 import { hostname } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 
-import {
-  type BeforeApplicationShutdown,
-  Inject,
-  Injectable,
-  Logger,
-  type OnApplicationBootstrap,
-} from '@nestjs/common';
+import { type BeforeApplicationShutdown, Inject, Injectable, Logger } from '@nestjs/common';
 
 import { SETTINGS, type Settings } from '../config/settings.js';
 import type { AccessEntries } from './access-entries.js';
@@ -26,12 +20,15 @@ interface Change {
 
 /** Puts every change of who may do what on record, as soon as the database can be reached. */
 @Injectable()
-export class AccessRecord implements OnApplicationBootstrap, BeforeApplicationShutdown {
+export class AccessRecord implements BeforeApplicationShutdown {
   private readonly logger = new Logger('Access');
   private readonly replica: string;
   private readonly waiting: Change[] = [];
   private readonly stopped = new AbortController();
   private writing: Promise<void> | undefined;
+  private begun = false;
+  /** Called after every try. */
+  private tried: () => void = () => undefined;
 
   constructor(
     @Inject(SETTINGS) { port }: Settings,
@@ -41,11 +38,16 @@ export class AccessRecord implements OnApplicationBootstrap, BeforeApplicationSh
     this.replica = `${hostname()}:${port}`;
   }
 
-  onApplicationBootstrap(): void {
-    this.note(this.file.entries);
+  /** Once the database is open. Waits until what is in force is on record, or could not be put there at once. */
+  async begin(): Promise<void> {
+    if (this.begun) return;
+    this.begun = true;
     this.file.onChange((entries) => {
       this.note(entries);
     });
+    const first = new Promise<void>((tried) => (this.tried = tried));
+    this.note(this.file.entries);
+    await first;
   }
 
   async beforeApplicationShutdown(): Promise<void> {
@@ -64,7 +66,9 @@ export class AccessRecord implements OnApplicationBootstrap, BeforeApplicationSh
       try {
         await this.writeOne(change);
         this.waiting.shift();
+        this.tried();
       } catch {
+        this.tried();
         // Whatever it is, the database's outage is told elsewhere.
         await pause(AGAIN_MS, undefined, { signal }).catch(() => undefined);
         if (signal.aborted) return;

@@ -26,7 +26,7 @@ import { TOKEN_VERIFIERS, type TokenVerifier } from './principal.js';
       useFactory: (...verifiers: TokenVerifier[]) => verifiers,
     },
   ],
-  exports: [AccessFile, AccessGuard],
+  exports: [AccessFile, AccessGuard, AccessRecord],
 })
 export class AccessModule {
   /** Where nobody is asked who calls there is no guard: an empty one would cost every read a few percent. */
