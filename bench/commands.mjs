@@ -82,7 +82,7 @@ export async function* commands(stage, { quick }) {
     const floor = (howLong = { durationMs }) => post(bare, `/bare/${name}?fleet=${fleet}`, { text }, howLong);
     await floor(warmUp);
     const before = await headOf(stage);
-    const figures = await inTurn(rounds, { floor: () => floor(), send: () => send() });
+    const figures = await inTurn(rounds, { floor, send });
     refuseFaults(name, figures);
     await checkLog(stage, before, figures.send);
     const row = (what, unit, pick, bar) =>

@@ -6,7 +6,7 @@ import type { MigrationInterface, QueryRunner } from 'typeorm';
  */
 export class AppendTogether1795580000000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
-    await runner.query(RFC3339.replace('VOLATILITY', 'stable'));
+    await runner.query(rfc3339('stable'));
     await runner.query(APPEND_ALONE);
     await runner.query(APPEND_TOGETHER);
     await runner.query(appendBatch(SHORTER_WAYS));
@@ -16,7 +16,7 @@ export class AppendTogether1795580000000 implements MigrationInterface {
     await runner.query(REFUSE_UNLESS_EMPTY);
     await runner.query(appendBatch(''));
     await runner.query('drop function append_alone(jsonb, log_head), append_together(jsonb, log_head)');
-    await runner.query(RFC3339.replace('VOLATILITY', 'immutable'));
+    await runner.query(rfc3339('immutable'));
   }
 }
 
@@ -31,8 +31,8 @@ $$;
 `;
 
 /** What calls only what is stable is inlined only when it says no more of itself. */
-const RFC3339 = `
-create or replace function rfc3339(p_time timestamptz) returns text language sql VOLATILITY as $$
+const rfc3339 = (volatility: 'stable' | 'immutable'): string => `
+create or replace function rfc3339(p_time timestamptz) returns text language sql ${volatility} as $$
   select to_char(p_time at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
 $$;
 `;

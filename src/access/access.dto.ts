@@ -1,7 +1,6 @@
-import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
-import { Matches } from 'class-validator';
+import { ApiProperty } from '@nestjs/swagger';
 
-import { Optional, OptionalTime, PageSize } from '../http/validation.js';
+import { NumberCursor, OptionalTime, PageSize } from '../http/validation.js';
 import type { AccessChange, RecordedToken } from './access.store.js';
 import { type Operation, OPERATIONS, type Role, ROLES } from './roles.js';
 
@@ -12,9 +11,7 @@ export class AccessQuery {
   @PageSize()
   limit?: string;
 
-  @Optional()
-  @Matches(/^[1-9]\d{0,14}$/, { message: 'must be the next_cursor of the page before' })
-  @ApiPropertyOptional({ type: String, description: 'The `next_cursor` of the page before.' })
+  @NumberCursor()
   cursor?: string;
 }
 

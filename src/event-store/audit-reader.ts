@@ -23,21 +23,21 @@ export class AuditReader {
 
   /** The next rows of a part of the log, in order, after one position and up to another. */
   exportRows(part: LogPart, after: number, upTo: number, limit: number): Promise<ExportedRow[]> {
-    return this.rows<ExportedRow>(EXPORT, [after, upTo, part.since, part.until, fleetsOf(part), limit]);
+    return this.rows<ExportedRow>(EXPORT, [after, upTo, part.since, part.until, part.fleets, limit]);
   }
 
   /** The rolls of the kills among those positions. */
   exportRolls(part: LogPart, from: number, to: number): Promise<ExportedRoll[]> {
-    return this.rows<ExportedRoll>(ROLLS, [from, to, fleetsOf(part)]);
+    return this.rows<ExportedRoll>(ROLLS, [from, to, part.fleets]);
   }
 
   /** The acknowledgements of the kills among those positions. */
   exportAcknowledgements(part: LogPart, from: number, to: number): Promise<ExportedAcknowledgement[]> {
-    return this.rows<ExportedAcknowledgement>(ACKNOWLEDGEMENTS, [from, to, fleetsOf(part)]);
+    return this.rows<ExportedAcknowledgement>(ACKNOWLEDGEMENTS, [from, to, part.fleets]);
   }
 
   happened(part: LogPart): Promise<Happened> {
-    return this.one<Happened>(HAPPENED, [part.since, part.until, fleetsOf(part)]);
+    return this.one<Happened>(HAPPENED, [part.since, part.until, part.fleets]);
   }
 
   /** Those of the fleets (null: of all) that had a state at a time, by name, after one of them. */
@@ -64,9 +64,6 @@ export class AuditReader {
     return ask(() => this.database.dataSource.query<T[]>(sql, parameters));
   }
 }
-
-const fleetsOf = ({ fleet, within }: LogPart): readonly string[] | null =>
-  fleet === null ? within : [fleet];
 
 const HEAD = `
   select h.log_id, h.position, rfc3339(clock_timestamp()) as now,

@@ -7,9 +7,10 @@ export interface LogPart {
   readonly since: string | null;
   /** Recorded before. */
   readonly until: string | null;
+  /** The fleet asked for. */
   readonly fleet: string | null;
-  /** The fleets that the reader may see, where that is not all. */
-  readonly within: readonly string[] | null;
+  /** Of these fleets: that one, or those that the reader may see; null is all. */
+  readonly fleets: readonly string[] | null;
 }
 
 /** A row of the log with all that a verifier compares. */

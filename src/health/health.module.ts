@@ -6,9 +6,5 @@ import { EventStoreModule } from '../event-store/event-store.module.js';
 import { HealthController } from './health.controller.js';
 import { HealthService } from './health.service.js';
 
-@Module({
-  imports: [EventStoreModule],
-  controllers: [HealthController],
-  providers: [HealthService],
-})
+@Module({ imports: [EventStoreModule], controllers: [HealthController], providers: [HealthService] })
 export class HealthModule {}

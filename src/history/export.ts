@@ -61,9 +61,9 @@ const line = (record: object): string => `${JSON.stringify(record)}\n`;
 
 /** The end line has the counts: a file without it has been cut. */
 const ndjson: Form = {
-  begin: ({ log_id, position, now, adoptions }, { within, ...part }) => {
-    const fleets = within === null || part.fleet !== null ? {} : { fleets: within };
-    const about = { log_id, position, exported_at: now, ...part, ...fleets, adoptions };
+  begin: ({ log_id, position, now, adoptions }, { fleets, ...part }) => {
+    const limited = fleets === null || part.fleet !== null ? {} : { fleets };
+    const about = { log_id, position, exported_at: now, ...part, ...limited, adoptions };
     return line({ record: 'log', format: FORMAT, ...about });
   },
   event: (row) => line({ record: 'event', ...row }),

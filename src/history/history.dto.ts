@@ -2,7 +2,14 @@ import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { IsIn, Matches } from 'class-validator';
 
 import { ScopedBody } from '../http/openapi.js';
-import { FleetName, Optional, OptionalText, OptionalTime, PageSize } from '../http/validation.js';
+import {
+  FleetName,
+  NumberCursor,
+  Optional,
+  OptionalText,
+  OptionalTime,
+  PageSize,
+} from '../http/validation.js';
 import { EVENT_TYPES, type EventBody } from '../lora/domain/events.js';
 import { EXPORT_FORMATS, type ExportFormat } from './export.js';
 import type { KillSummary, Summary } from './summary.js';
@@ -44,9 +51,7 @@ export class HistoryQuery {
   @PageSize()
   limit?: string;
 
-  @Optional()
-  @Matches(/^[1-9]\d{0,14}$/, { message: 'must be the next_cursor of the page before' })
-  @ApiPropertyOptional({ type: String, description: 'The `next_cursor` of the page before.' })
+  @NumberCursor()
   cursor?: string;
 }
 

@@ -82,8 +82,9 @@ export class HistoryService {
   }
 }
 
-function partOf({ fleets }: Identity, { since, until, fleet }: PartQuery): LogPart {
-  return { since: since ?? null, until: until ?? null, fleet: fleet ?? null, within: fleets };
+function partOf(identity: Identity, { since, until, fleet }: PartQuery): LogPart {
+  const fleets = fleetsAsked(identity, fleet);
+  return { since: since ?? null, until: until ?? null, fleet: fleet ?? null, fleets };
 }
 
 function historyEvent(event: EventEntity): HistoryEvent {

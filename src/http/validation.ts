@@ -81,6 +81,15 @@ export function PageSize(): PropertyDecorator {
   );
 }
 
+/** Where a page goes on, in a list by number. */
+export function NumberCursor(): PropertyDecorator {
+  return applyDecorators(
+    Optional(),
+    Matches(/^[1-9]\d{0,14}$/, { message: 'must be the next_cursor of the page before' }),
+    ApiPropertyOptional({ type: String, description: 'The `next_cursor` of the page before.' }),
+  );
+}
+
 const TIME = /^(?!0000)\d{4}-\d\d-\d\dT([01]\d|2[0-3]):\d\d:\d\d(\.\d{1,6})?(Z|[+-](0\d|1[0-5]):[0-5]\d)$/;
 
 /** An RFC 3339 time, up to microseconds; it stays a text, because a Date would cut them off. */

@@ -22,7 +22,7 @@ function flip(position: number, seconds: number, enabled: boolean, more: Partial
 }
 
 function summary(flips: readonly Flip[], more: Partial<Happened> = {}, since: string | null = null) {
-  const part = { since, until: at(50), fleet: null, within: null };
+  const part = { since, until: at(50), fleet: null, fleets: null };
   return summarise(part, { now: at(40), counts: [], disabled_before: [], flips, ...more });
 }
 
