@@ -3,7 +3,7 @@ import { type ClientRequest, get, type IncomingMessage } from 'node:http';
 
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 
-import { leafHash } from '../../src/event-store/event-format.js';
+import { leafHash } from '../../src/audit/core/leaf.js';
 import { startApp, type TestApp } from '../support/app.js';
 import { eventually, type Reply } from '../support/http.js';
 import { expectInvalid, expectProblem } from '../support/problem.js';
