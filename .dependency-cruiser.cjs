@@ -28,7 +28,7 @@ module.exports = {
     only('database', 'config'),
     only('http', 'config', 'lora/domain'),
     only('event-store', 'config', 'database', 'lora/domain', 'audit/core'),
-    only('lora', 'config', 'event-store', 'http', 'stream', 'engines'),
+    only('lora', 'config', 'event-store', 'http', 'stream', 'engines', 'audit/core'),
     only('stream', 'config', 'event-store', 'database', 'lora/domain', 'http'),
     only('metrics', 'config', 'event-store', 'database', 'lora/domain', 'http', 'stream', 'engines'),
     only('engines', 'config', 'event-store', 'database', 'lora/domain', 'http'),
@@ -38,7 +38,8 @@ module.exports = {
     only('health', 'config', 'access', 'event-store', 'database', 'lora/domain', 'http'),
     {
       name: 'cli-talks-http-only',
-      comment: 'Of the server it knows the shapes of the answers, and the pure code that checks evidence offline.',
+      comment:
+        'Of the server it knows the shapes of the answers, and the pure code that checks evidence offline.',
       severity: 'error',
       from: { path: room('cli') },
       to: { path: '^src/', pathNot: ['cli', 'audit/core'].map(room), dependencyTypesNot: ['type-only'] },

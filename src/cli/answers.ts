@@ -1,3 +1,4 @@
+import type { Receipt } from '../audit/core/receipt.js';
 import type { Convergence } from '../engines/convergence.js';
 import type { EngineBody } from '../engines/engines.dto.js';
 import type { HistoryEvent } from '../history/history.dto.js';
@@ -12,6 +13,7 @@ export interface Status extends StateView {
   readonly as_of?: string | null;
   readonly final?: boolean;
   readonly notice?: string;
+  readonly receipt?: Receipt;
 }
 
 export interface HistoryPage {
@@ -25,7 +27,7 @@ export interface EnginePage {
 }
 
 export interface KilledFleets {
-  readonly fleets: readonly (StateView & { readonly notice?: string })[];
+  readonly fleets: readonly (StateView & { readonly notice?: string; readonly receipt?: Receipt })[];
   /** `partial`: the caller may not act on all fleets. */
   readonly scope?: string;
 }

@@ -10,6 +10,8 @@ import type { LogConnection } from './log-connection.js';
 /** An accepted command of one fleet, with what its answer needs. */
 export interface Accepted {
   readonly event: EventBody;
+  /** Its leaf hash, in hexadecimal. */
+  readonly leaf: string;
   readonly before: FleetState | null;
   readonly after: StoredState;
   readonly hindsight: Hindsight;
@@ -27,20 +29,23 @@ export class AnswerReader {
   /** The accepted commands at these positions, both included, in order. @throws LogUnavailable */
   async accepted(first: number, last: number): Promise<Accepted[]> {
     const rows = await this.ask<AcceptedRow[]>(ACCEPTED, [first, last]);
-    return rows.map(({ position, recorded_at, body, state, before, since, since_actor, was_ever_active }) => {
-      const event = JSON.parse(body) as EventBody;
-      return {
-        event,
-        before,
-        after: { fleet: event.fleet, generation: position, recordedAt: recorded_at, state },
-        hindsight: {
-          now: recorded_at,
-          disabledSince:
-            since !== null && since_actor !== null ? { recordedAt: since, actor: since_actor } : null,
-          wasEverActive: was_ever_active,
-        },
-      };
-    });
+    return rows.map(
+      ({ position, recorded_at, body, leaf, state, before, since, since_actor, was_ever_active }) => {
+        const event = JSON.parse(body) as EventBody;
+        return {
+          event,
+          leaf,
+          before,
+          after: { fleet: event.fleet, generation: position, recordedAt: recorded_at, state },
+          hindsight: {
+            now: recorded_at,
+            disabledSince:
+              since !== null && since_actor !== null ? { recordedAt: since, actor: since_actor } : null,
+            wasEverActive: was_ever_active,
+          },
+        };
+      },
+    );
   }
 
   /** The histories of a fleet as of a generation. @throws LogUnavailable */
@@ -66,6 +71,7 @@ interface AcceptedRow {
   readonly position: number;
   readonly recorded_at: string;
   readonly body: string;
+  readonly leaf: string;
   readonly state: FleetState;
   readonly before: FleetState | null;
   readonly since: string | null;
@@ -77,6 +83,7 @@ interface AcceptedRow {
 const ACCEPTED = `
   select coalesce(jsonb_agg(jsonb_build_object(
     'position', e.position, 'recorded_at', rfc3339(e.recorded_at), 'body', e.body, 'state', s.state,
+    'leaf', encode(e.leaf_hash, 'hex'),
     'before', before.state, 'since', rfc3339(since.recorded_at), 'since_actor', since.actor,
     'was_ever_active', exists (
       select from events a where a.fleet = e.fleet and a.to_version = e.adapter_version and a.enabled

@@ -42,6 +42,8 @@ export interface Confirmed {
 /** An event that was appended, with the states around it. */
 export interface Appended {
   readonly event: EventBody;
+  /** Its leaf hash, in hexadecimal. */
+  readonly leaf: string;
   readonly before: FleetState | null;
   readonly after: FleetSnapshot;
 }

@@ -75,6 +75,7 @@ function take(
   const leaf = leafHash(position, recordedAt, body).toString('hex');
   return {
     event,
+    leaf,
     before,
     after: memory.takeOwn({ ...event, position, recorded_at: recordedAt, leaf, state }),
   };

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 
+import { type Receipt, receiptText } from '../audit/core/receipt.js';
 import type { Accepted } from '../event-store/answer-reader.js';
 import { EventStore } from '../event-store/event-store.js';
 import type { FleetSnapshot } from '../event-store/log-memory.js';
@@ -47,10 +48,12 @@ export class CommandAnswers {
       await this.confirmReplay(outcome);
       const { notice, supersededBy } = this.said(accepted, outcome, notices);
       const histories = await this.histories(accepted);
-      const members = { ...more(accepted), ...(notice === undefined ? {} : { notice }) };
+      const receipt = receiptOf(outcome, accepted);
+      const members = { ...more(accepted), receipt, ...(notice === undefined ? {} : { notice }) };
       return new Answer(stateText(outcome.logId, accepted.after, histories, members), {
         ...jsonHeaders,
         ETag: `"${tagOf(outcome.logId, accepted.after.generation)}"`,
+        ...receiptHeader([receipt]),
         ...replayHeaders(outcome, supersededBy),
       });
     };
@@ -70,10 +73,12 @@ export class CommandAnswers {
         if (supersededBy !== undefined) newest = Math.max(newest ?? 0, supersededBy);
         fleets.push({
           ...viewOf(outcome.logId, accepted.after),
+          receipt: receiptOf(outcome, accepted),
           ...(notice === undefined ? {} : { notice }),
         });
       }
-      return new Answer({ fleets, ...scope }, replayHeaders(outcome, newest));
+      const headers = receiptHeader(fleets.map(({ receipt }) => receipt));
+      return new Answer({ fleets, ...scope }, { ...headers, ...replayHeaders(outcome, newest) });
     };
     return within(deadline, compose(), answerLost(key));
   }
@@ -116,13 +121,14 @@ export class CommandAnswers {
 }
 
 /** What the notice needs, where memory has it; undefined where only the log can tell. */
-function withHindsight({ event, before, after }: Appended): Accepted | undefined {
+function withHindsight({ event, leaf, before, after }: Appended): Accepted | undefined {
   const again = event.type === 'LoraDisabled' && before !== null && !before.enabled;
   const asksThePast =
     event.adapter_version !== null && (event.type === 'LoraEnabled' || event.type === 'LoraRolledBack');
   if (asksThePast || (again && after.disabledSince === undefined)) return undefined;
   const disabledSince = again ? (after.disabledSince ?? null) : null;
-  return { event, before, after, hindsight: { now: after.recordedAt, disabledSince, wasEverActive: true } };
+  const hindsight = { now: after.recordedAt, disabledSince, wasEverActive: true };
+  return { event, leaf, before, after, hindsight };
 }
 
 /** A replayed kill must not look like a fresh one. */
@@ -131,6 +137,18 @@ function movedOn({ generation, state }: StoredState): string {
     `This is the first answer again; the fleet has moved on to generation ${generation} since, ` +
     `and LoRA is ${state.enabled ? 'ENABLED' : 'DISABLED'} now.`
   );
+}
+
+function receiptOf({ logId }: Accepting, { leaf, after }: Accepted): Receipt {
+  return { position: after.generation, leaf, log_id: logId };
+}
+
+/** Proxies and clients give up on an answer whose headers are longer than a few kilobytes. */
+const HEADER_RECEIPTS_MAX = 16;
+
+function receiptHeader(receipts: readonly Receipt[]): Record<string, string> {
+  if (receipts.length > HEADER_RECEIPTS_MAX) return {};
+  return { 'Lora-Receipt': receipts.map(receiptText).join(', ') };
 }
 
 function replayHeaders(outcome: Outcome, superseded: number | undefined): Record<string, string> {

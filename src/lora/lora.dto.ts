@@ -1,6 +1,7 @@
 import { ApiHideProperty, ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { Allow, IsBoolean, IsIn } from 'class-validator';
 
+import type { Receipt } from '../audit/core/receipt.js';
 import { ConvergenceBody } from '../engines/convergence.dto.js';
 import { ScopedBody } from '../http/openapi.js';
 import {
@@ -164,7 +165,21 @@ export class StatusBody extends FleetStateBody {
   as_of?: string | null;
 }
 
+/** What proves later that the event was there: keep it where the log's operators cannot write. */
+export class ReceiptBody implements Receipt {
+  @ApiProperty({ type: Number }) position!: number;
+  @ApiProperty({ type: String, pattern: '^[0-9a-f]{64}$', description: 'The hash of the event.' })
+  leaf!: string;
+  @ApiProperty({ type: String, format: 'uuid' }) log_id!: string;
+}
+
 export class CommandAnswerBody extends StatusBody {
+  @ApiPropertyOptional({
+    type: ReceiptBody,
+    description:
+      'Of the event; absent where nothing was appended. Also in the header `Lora-Receipt`, as `<log_id>/<position>/<leaf>`.',
+  })
+  receipt?: ReceiptBody;
   @ApiPropertyOptional({ type: String, description: 'What could surprise the reader.' }) notice?: string;
   @ApiPropertyOptional({
     type: ConvergenceBody,
@@ -183,6 +198,11 @@ export class DeployAnswerBody extends CommandAnswerBody {
 }
 
 export class FleetAnswerBody extends FleetStateBody {
+  @ApiProperty({
+    type: ReceiptBody,
+    description: 'The header `Lora-Receipt` has those of all fleets, up to 16, with commas between.',
+  })
+  receipt!: ReceiptBody;
   @ApiPropertyOptional({ type: String }) notice?: string;
   @ApiPropertyOptional({ type: ConvergenceBody, nullable: true, description: 'With `Prefer: wait=N`.' })
   convergence?: ConvergenceBody | null;

@@ -47,7 +47,7 @@ async function expectAccepted(reply: Reply, before: number, state: object): Prom
   expect(reply.headers.get('content-type')).toMatch(/^application\/json/);
   const answered = Object.fromEntries(
     Object.entries(reply.body).filter(
-      ([name]) => !['notice', 'status', 'version', 'from_version', 'message'].includes(name),
+      ([name]) => !['notice', 'receipt', 'status', 'version', 'from_version', 'message'].includes(name),
     ),
   );
   expect((await status()).body).toStrictEqual(answered);
