@@ -38,7 +38,8 @@ module.exports = {
     only('health', 'config', 'access', 'event-store', 'database', 'lora/domain', 'http'),
     {
       name: 'cli-talks-http-only',
-      comment: 'Of the server it knows the shapes of the answers, and the pure code that checks evidence offline.',
+      comment:
+        'Of the server it knows the shapes of the answers, and the pure code that checks evidence offline.',
       severity: 'error',
       from: { path: room('cli') },
       to: { path: '^src/', pathNot: ['cli', 'audit/core'].map(room), dependencyTypesNot: ['type-only'] },
