@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 
 import { readReceipts } from '../../src/audit/core/receipt.js';
 import { type TestApp, startApp } from '../support/app.js';
-import type { Json, Reply } from '../support/http.js';
+import type { Reply } from '../support/http.js';
 
 let service: TestApp;
 beforeAll(async () => {
@@ -13,7 +13,7 @@ afterAll(() => service.close());
 const inHeader = ({ headers }: Reply) => readReceipts(headers.get('lora-receipt') ?? '');
 
 /** What the log has at a position, as a receipt. */
-async function inLog(position: unknown): Promise<Json> {
+async function inLog(position: unknown): Promise<unknown> {
   const { body } = await service.api.get(`/lora/history/${String(position)}`);
   const [head] = await service.database.query<{ log_id: string }>('select log_id from log_head');
   return { position, leaf: body.leaf_hash, log_id: head?.log_id };
@@ -54,7 +54,7 @@ describe('the receipt of a command', () => {
   it('of a kill of all fleets is one for each; beyond 16 they are in the body alone', async () => {
     const killed = async (fleets: number) => {
       const reply = await service.api.post('/lora/disable?fleet=*');
-      const states = reply.body.fleets as Json[];
+      const states = reply.body.fleets as unknown as { generation: number; receipt: unknown }[];
       expect(states).toHaveLength(fleets);
       for (const { generation, receipt } of states) expect(receipt).toStrictEqual(await inLog(generation));
       return { reply, receipts: states.map(({ receipt }) => receipt) };
