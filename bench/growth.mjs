@@ -135,6 +135,14 @@ function readsOf(times) {
       {},
       { count: 10 },
     ),
-    page('?reason= (nothing has it)', 'reason=zzz', { count: 0 }, { bar: null, count: 2 }),
+    page('?reference= (20 events)', 'reference=CHG-51', { count: 20, every: { reference: 'CHG-51' } }),
+    page('?adapter_version= (20 events)', 'adapter_version=v5.1', {
+      count: 20,
+      every: { adapter_version: 'v5.1' },
+    }),
+    page('?fleet=&actor=', `fleet=${fleet}&actor=token:ben`, { every: { fleet, actor: 'token:ben' } }),
+    page('?type=&actor= (no event)', 'type=AdapterDeployed&actor=token:ana', { count: 0 }, { count: 10 }),
+    page('?reason=', 'reason=LATENCY', { every: { reason: 'latency p99 above 4 s' } }, { count: 10 }),
+    page('?reason= (no event)', 'reason=zzz', { count: 0 }, { count: 10 }),
   ];
 }

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 
-import { canonicalJson, leafHash } from '../dist/src/event-store/event-format.js';
+import { leafHash } from '../dist/src/audit/core/leaf.js';
+import { canonicalJson } from '../dist/src/event-store/event-format.js';
 import { decide } from '../dist/src/lora/domain/decide.js';
 import { evolve } from '../dist/src/lora/domain/state.js';
 

@@ -9,6 +9,7 @@ import {
 } from '@nestjs/swagger';
 
 import { ApiProblems } from '../http/openapi.js';
+import { pageOf } from '../http/page.js';
 import { StrictQuery } from '../http/params.js';
 import { Problem } from '../http/problem.js';
 import { AccessAtBody, AccessChangesBody, AccessQuery } from './access.dto.js';
@@ -36,8 +37,8 @@ export class AccessController {
 
   private async page(cursor: string | undefined, limit: number): Promise<AccessChangesBody> {
     const found = await this.store.changes(cursor, limit + 1);
-    const changes = found.slice(0, limit) as AccessChangesBody['changes'];
-    return { changes, next_cursor: found.length > limit ? (changes.at(-1)?.id ?? null) : null };
+    const { page, next_cursor } = pageOf(found, limit, ({ id }) => id);
+    return { changes: page as AccessChangesBody['changes'], next_cursor };
   }
 
   private async at(time: string): Promise<AccessAtBody> {

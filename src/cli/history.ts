@@ -3,7 +3,7 @@ import { type Command, Option } from 'commander';
 import type { HistoryEvent } from './answers.js';
 import { EXIT } from './ends.js';
 import { historyLines } from './history-words.js';
-import { fleetName, query } from './options.js';
+import { fleetName, pageSize, query } from './options.js';
 import type { Run, Session } from './session.js';
 import { counted } from './text.js';
 
@@ -16,7 +16,7 @@ interface HistoryOptions {
   readonly reason?: string;
   readonly since?: string;
   readonly until?: string;
-  readonly limit?: string;
+  readonly limit?: number;
   readonly cursor?: string;
   readonly all?: true;
 }
@@ -35,7 +35,7 @@ export function addHistory(program: Command, run: Run): void {
     .option('--reason <text>', 'only with this in the reason')
     .option('--since <time>', 'recorded then or later, such as 2026-11-24T02:14:07Z')
     .option('--until <time>', 'recorded before')
-    .option('--limit <n>', 'at most so many, up to 500; with --all: so many at a time')
+    .option('--limit <n>', 'at most so many, up to 500; with --all: so many at a time', pageSize)
     .option('--cursor <cursor>', 'go on where a page before has ended')
     .option('--all', 'page through to the first event')
     .action((options: HistoryOptions, command: Command) =>
@@ -43,18 +43,21 @@ export function addHistory(program: Command, run: Run): void {
     );
 }
 
-async function history(session: Session, { all, adapterVersion, ...rest }: HistoryOptions): Promise<number> {
+/** A page may end early, where the service has read much and found little: what was asked for goes on behind it. */
+async function history(session: Session, options: HistoryOptions): Promise<number> {
+  const { all, adapterVersion, limit = 100, ...rest } = options;
   const { client, terminal, json, now } = session;
   const events: HistoryEvent[] = [];
   let cursor: string | null = rest.cursor ?? null;
   do {
     const filters: Record<string, string | undefined> = { ...rest, adapter_version: adapterVersion };
-    const path = `/lora/history${query({ ...filters, cursor: cursor ?? undefined })}`;
+    const size = String(all ? limit : limit - events.length);
+    const path = `/lora/history${query({ ...filters, limit: size, cursor: cursor ?? undefined })}`;
     const { body: page } = await client.get(path, 'events');
     events.push(...page.events);
     cursor = page.next_cursor;
-    terminal.progress(counted(events.length, 'event'));
-  } while (all && cursor !== null);
+    terminal.progress(cursor === null ? '' : `${counted(events.length, 'event')}, read down to ${cursor}`);
+  } while (cursor !== null && (all || events.length < limit));
   terminal.progress('');
   if (json) {
     terminal.out(JSON.stringify({ events, next_cursor: cursor }));

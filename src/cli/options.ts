@@ -24,6 +24,12 @@ export function seconds(text: string): number {
   return Number(text);
 }
 
+/** How many entries a page has. */
+export function pageSize(text: string): number {
+  if (!/^([1-9]\d?|[1-4]\d\d|500)$/.test(text)) throw new InvalidArgumentError('It must be 1 to 500.');
+  return Number(text);
+}
+
 const FLEET = /^[a-z0-9][a-z0-9-]{0,62}$/;
 
 export function fleetName(text: string): string {

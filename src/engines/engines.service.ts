@@ -3,6 +3,7 @@ import { Injectable } from '@nestjs/common';
 import { EventStore } from '../event-store/event-store.js';
 import type { Caller } from '../http/caller.js';
 import { checkFleet, fleetsAsked, type Identity, scopeOf } from '../http/identity.js';
+import { pageOf } from '../http/page.js';
 import { Problem } from '../http/problem.js';
 import { unknownFleet } from '../lora/domain/errors.js';
 import { EngineReports, ofSomebodyElse } from './engine-reports.js';
@@ -48,9 +49,8 @@ export class EnginesService {
   ): Promise<EnginePageBody> {
     const fleets = fleetsAsked(identity, fleet);
     const found = await this.engines.list({ fleets, id: null, after, limit: limit + 1 });
-    const engines = found.slice(0, limit);
-    const next_cursor = found.length > limit ? (engines.at(-1)?.id ?? null) : null;
-    return { engines, ...scopeOf(identity, fleet), next_cursor };
+    const { page, next_cursor } = pageOf(found, limit, ({ id }) => id);
+    return { engines: page, ...scopeOf(identity, fleet), next_cursor };
   }
 
   /** @throws Problem 404 when no engine of that id stands registered, 403 when it is of a fleet of others */

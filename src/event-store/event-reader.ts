@@ -2,29 +2,13 @@ import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { Repository } from 'typeorm';
 
-import type { LoraEvent } from '../lora/domain/events.js';
 import type { Histories, LoggedEvent } from '../lora/domain/histories.js';
 import type { FleetState } from '../lora/domain/state.js';
 import type { StoredState } from '../lora/domain/view.js';
 import { EventEntity } from './event.entity.js';
 import { foldHistories, HISTORIES } from './histories-query.js';
+import { type EventFilter, historyQuery } from './history-query.js';
 import { ask } from './unavailable.js';
-
-/** What an auditor can ask the log for; every field narrows, times are RFC 3339. */
-export interface EventFilter {
-  /** Of these fleets; null is all. */
-  readonly fleets: readonly string[] | null;
-  readonly type?: LoraEvent['type'];
-  readonly actor?: string;
-  readonly adapter_version?: string;
-  readonly reference?: string;
-  /** Recorded at or after. */
-  readonly since?: string;
-  /** Recorded before. */
-  readonly until?: string;
-  /** A part of the reason, upper and lower case alike. */
-  readonly reason?: string;
-}
 
 /** Reads of the log and its projection. Every one that fails for the database's sake throws LogUnavailable. */
 @Injectable()
@@ -53,25 +37,27 @@ export class EventReader {
     return foldHistories(rows[0]?.answer ?? []);
   }
 
-  /** A page of the log, newest first, of positions below `before`. */
-  page(filter: EventFilter, before: number | undefined, limit: number): Promise<EventEntity[]> {
-    const conditions: readonly [unknown, string][] = [
-      [filter.fleets ?? undefined, 'e.fleet in (:...fleets)'],
-      [filter.type, 'e.type = :type'],
-      [filter.actor, 'e.actor = :actor'],
-      [filter.adapter_version, 'e.adapterVersion = :adapter_version'],
-      [filter.reference, 'e.reference = :reference'],
-      [filter.since, `e.position >= (${FIRST_SINCE})`],
-      [filter.until, `e.position <= (${LAST_BEFORE})`],
-      [filter.reason, 'strpos(lower(e.reason), lower(:reason)) > 0'],
-      [before, 'e.position < :before'],
-    ];
-    return ask(() => {
-      const query = this.events.createQueryBuilder('e').orderBy('e.position', 'DESC').limit(limit);
-      for (const [value, condition] of conditions) if (value !== undefined) query.andWhere(condition);
-      return query.setParameters({ ...filter, before }).getMany();
-    });
+  /** A page of the log, newest first, of positions below `before`; one that has read all that it may ends early. */
+  async page(filter: EventFilter, before: number | undefined, limit: number): Promise<EventsRead> {
+    // Without a fleet there is nothing to be seen.
+    if (filter.fleets?.length === 0) return { events: [], readTo: null };
+    const { sql, parameters } = historyQuery(filter, before, limit);
+    const rows = await ask(() => this.events.query<EventsReadRow[]>(sql, [...parameters]));
+    return { events: rows.filter(isEvent), readTo: rows[0]?.readTo ?? null };
   }
+}
+
+/** A row of the log as an auditor sees it. */
+export type LoggedRow = Pick<EventEntity, 'position' | 'recordedAt' | 'leafHash' | 'body'>;
+
+type EventsReadRow = (LoggedRow | Record<keyof LoggedRow, null>) & { readonly readTo: number | null };
+
+const isEvent = (row: EventsReadRow): row is LoggedRow & EventsReadRow => row.position !== null;
+
+export interface EventsRead {
+  readonly events: readonly LoggedRow[];
+  /** Where reading ended before the end of the log; null when it did not. */
+  readonly readTo: number | null;
 }
 
 /** A fleet at a time that has passed. */
@@ -89,12 +75,6 @@ interface StateAtRow {
   readonly recorded_at: string;
   readonly state: FleetState | null;
 }
-
-/** Time and position rise together: bounds of the one are found as bounds of the other, by which a page is ordered. */
-const FIRST_SINCE =
-  'select s.position from events s where s.recorded_at >= cast(:since as timestamptz) order by s.recorded_at limit 1';
-const LAST_BEFORE =
-  'select u.position from events u where u.recorded_at < cast(:until as timestamptz) order by u.recorded_at desc limit 1';
 
 const STATE_AT = `
   select h.log_id, coalesce(h.recorded_at > $2::timestamptz, false) as final, s.generation, s.recorded_at, s.state

@@ -38,6 +38,6 @@ export class EventEntity {
   actor!: string;
 }
 
-export function bodyOf(event: EventEntity): EventBody {
-  return JSON.parse(event.body) as EventBody;
+export function bodyOf({ body }: Pick<EventEntity, 'body'>): EventBody {
+  return JSON.parse(body) as EventBody;
 }

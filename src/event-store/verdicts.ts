@@ -1,6 +1,6 @@
+import { leafHash } from '../audit/core/leaf.js';
 import { LogUnavailable, Refusal } from '../lora/domain/errors.js';
 import type { Decided, Entry, Prepared } from './batch.js';
-import { leafHash } from './event-format.js';
 import type { EntryResult } from './log-answers.js';
 import type { LogMemory } from './log-memory.js';
 import type { Appended, Outcome } from './submission.js';

@@ -111,8 +111,15 @@ export class HistoryEvent {
 }
 
 export class HistoryPageBody extends ScopedBody {
-  @ApiProperty({ type: [HistoryEvent], description: 'Newest first.' }) events!: HistoryEvent[];
-  @ApiProperty({ type: String, nullable: true }) next_cursor!: string | null;
+  @ApiProperty({ type: [HistoryEvent], description: 'Newest first; may be none although there are more.' })
+  events!: HistoryEvent[];
+
+  @ApiProperty({
+    type: String,
+    nullable: true,
+    description: 'Null at the end of the log only: a page that has read 10,000 events ends early.',
+  })
+  next_cursor!: string | null;
 }
 
 class KillSummaryBody implements KillSummary {

@@ -6,9 +6,10 @@ import type { Response } from 'express';
 
 import { AuditReader } from '../event-store/audit-reader.js';
 import type { LogPart } from '../event-store/audit-rows.js';
-import { bodyOf, type EventEntity } from '../event-store/event.entity.js';
-import { EventReader } from '../event-store/event-reader.js';
+import { bodyOf } from '../event-store/event.entity.js';
+import { EventReader, type LoggedRow } from '../event-store/event-reader.js';
 import { checkFleet, fleetsAsked, type Identity, type Scoped, scopeOf } from '../http/identity.js';
+import { pageOf } from '../http/page.js';
 import { Problem } from '../http/problem.js';
 import { exported } from './export.js';
 import type { ExportQuery, HistoryEvent, HistoryPageBody, HistoryQuery, PartQuery } from './history.dto.js';
@@ -75,10 +76,10 @@ export class HistoryService {
     const filter = { ...rest, fleets: fleetsAsked(identity, fleet) };
     const size = Number(limit ?? 100);
     const before = cursor === undefined ? undefined : Number(cursor);
-    const found = await this.reader.page(filter, before, size + 1);
-    const events = found.slice(0, size).map(historyEvent);
-    const next_cursor = found.length > size ? String(events.at(-1)?.position) : null;
-    return { events, ...scopeOf(identity, fleet), next_cursor };
+    const { events, readTo } = await this.reader.page(filter, before, size + 1);
+    const { page, next_cursor } = pageOf(events, size, ({ position }) => String(position));
+    const goOn = next_cursor ?? (readTo === null ? null : String(readTo));
+    return { events: page.map(historyEvent), ...scopeOf(identity, fleet), next_cursor: goOn };
   }
 }
 
@@ -87,7 +88,7 @@ function partOf(identity: Identity, { since, until, fleet }: PartQuery): LogPart
   return { since: since ?? null, until: until ?? null, fleet: fleet ?? null, fleets };
 }
 
-function historyEvent(event: EventEntity): HistoryEvent {
+function historyEvent(event: LoggedRow): HistoryEvent {
   return {
     position: event.position,
     recorded_at: event.recordedAt,

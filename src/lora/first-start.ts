@@ -1,8 +1,10 @@
+import { hash } from 'node:crypto';
+
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { v4 as uuid } from 'uuid';
 
 import { SETTINGS, type Settings } from '../config/settings.js';
-import { canonicalJson, sha256 } from '../event-store/event-format.js';
+import { canonicalJson } from '../event-store/event-format.js';
 import { EventStore } from '../event-store/event-store.js';
 import { decide } from './domain/decide.js';
 import { differencesFromFlags } from './domain/flags.js';
@@ -51,7 +53,7 @@ export class FirstStart {
       among: null,
       isKill: false,
       key: uuid(),
-      fingerprint: sha256(canonicalJson({ ...command })),
+      fingerprint: hash('sha256', canonicalJson({ ...command }), 'buffer'),
       origin: { actor: 'system', auth: 'boot', source: null, remote_address: null, request_id: uuid() },
       confirmed: null,
       deadline: performance.now() + DEADLINE_MS,

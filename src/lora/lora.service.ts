@@ -1,8 +1,10 @@
+import { hash } from 'node:crypto';
+
 import { Injectable } from '@nestjs/common';
 import { v4 as uuid } from 'uuid';
 
 import type { Accepted } from '../event-store/answer-reader.js';
-import { canonicalJson, sha256 } from '../event-store/event-format.js';
+import { canonicalJson } from '../event-store/event-format.js';
 import { EventStore } from '../event-store/event-store.js';
 import type { Confirmed, Submission } from '../event-store/submission.js';
 import { Answer } from '../http/answer.js';
@@ -210,7 +212,8 @@ function fingerprintOf(command: LoraCommand, headers: CommandHeaders): Buffer {
   const { type, fleet, reason } = command;
   const version = 'adapterVersion' in command ? command.adapterVersion : null;
   const enabled = command.type === 'InitializeFleet' ? command.enabled : null;
-  return sha256(canonicalJson({ type, fleet, version, reason, enabled, if_match: headers.ifMatch ?? null }));
+  const asked = { type, fleet, version, reason, enabled, if_match: headers.ifMatch ?? null };
+  return hash('sha256', canonicalJson(asked), 'buffer');
 }
 
 const neverSent = (key: string) => () =>

@@ -6,6 +6,7 @@ import { EventStore } from '../event-store/event-store.js';
 import type { FleetSnapshot } from '../event-store/log-memory.js';
 import { Answer, jsonHeaders } from '../http/answer.js';
 import { type Identity, mayReach, scopeOf } from '../http/identity.js';
+import { pageOf } from '../http/page.js';
 import { LogUnavailable, Refusal, unknownFleet } from './domain/errors.js';
 import { tagMatches, tagOf, viewOf } from './domain/view.js';
 import type { FleetPageBody } from './lora.dto.js';
@@ -112,11 +113,11 @@ export class StatusService {
     await this.store.readIndex.confirm();
     const { memory } = this.store;
     const names = memory.seenNames().filter((name) => name > after && mayReach(identity, name));
-    const fleets = names.slice(0, limit).map((name) => {
+    const { page, next_cursor } = pageOf(names, limit, (name) => name);
+    const fleets = page.map((name) => {
       const { snapshot, logId } = this.seen(name);
       return viewOf(logId, snapshot);
     });
-    const next_cursor = names.length > limit ? (fleets.at(-1)?.fleet ?? null) : null;
     return { fleets, ...scopeOf(identity), next_cursor };
   }
 
@@ -126,10 +127,10 @@ export class StatusService {
     // Asked first: an event that comes in between makes the answer no less true.
     const final = await this.audit.isFinal(time);
     const found = await this.audit.fleetsAt(identity.fleets, time, after, limit + 1);
-    const fleets = found
-      .slice(0, limit)
-      .map(({ recorded_at, ...stored }) => viewOf(log_id, { ...stored, recordedAt: recorded_at }));
-    const next_cursor = found.length > limit ? (fleets.at(-1)?.fleet ?? null) : null;
+    const { page, next_cursor } = pageOf(found, limit, ({ fleet }) => fleet);
+    const fleets = page.map(({ recorded_at, ...stored }) =>
+      viewOf(log_id, { ...stored, recordedAt: recorded_at }),
+    );
     return { final, fleets, ...scopeOf(identity), next_cursor };
   }
 

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type pg from 'pg';
-import { leafHash, sha256 } from '../../src/event-store/event-format.js';
+import { leafHash, sha256 } from '../../src/audit/core/leaf.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { eventually } from '../support/http.js';
 import {

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
 import { v7 as uuidv7 } from 'uuid';
-import { canonicalJson, sha256 } from '../../src/event-store/event-format.js';
+import { sha256 } from '../../src/audit/core/leaf.js';
+import { canonicalJson } from '../../src/event-store/event-format.js';
 import type { EventBody, LoraEvent } from '../../src/lora/domain/events.js';
 import { evolve, type FleetState } from '../../src/lora/domain/state.js';
 import type { TestDatabase } from '../support/database.js';

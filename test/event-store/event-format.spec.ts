@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { readFileSync } from 'node:fs';
-import { canonicalJson, leafHash, microseconds, sha256 } from '../../src/event-store/event-format.js';
+import { leafHash, microseconds, sha256 } from '../../src/audit/core/leaf.js';
+import { canonicalJson } from '../../src/event-store/event-format.js';
 import { EVENT_TYPES } from '../../src/lora/domain/events.js';
 import { GOLDEN_EVENTS } from './golden-events.js';
 

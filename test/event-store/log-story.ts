@@ -1,4 +1,4 @@
-import { sha256 } from '../../src/event-store/event-format.js';
+import { sha256 } from '../../src/audit/core/leaf.js';
 import type { LogRow, LogSince, LogSnapshot } from '../../src/event-store/log-answers.js';
 import type { LoraEvent } from '../../src/lora/domain/events.js';
 import { evolve, type FleetState } from '../../src/lora/domain/state.js';

@@ -1,6 +1,6 @@
 import { expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { sha256 } from '../../src/event-store/event-format.js';
+import { sha256 } from '../../src/audit/core/leaf.js';
 import { verifyProjection } from '../../src/event-store/projection.js';
 import type { LoraCommand } from '../../src/lora/domain/commands.js';
 import { decide } from '../../src/lora/domain/decide.js';

@@ -1,4 +1,4 @@
-import { sha256 } from '../../src/event-store/event-format.js';
+import { sha256 } from '../../src/audit/core/leaf.js';
 import type { Confirmed, Submission } from '../../src/event-store/submission.js';
 import type { LoraCommand } from '../../src/lora/domain/commands.js';
 import { decide } from '../../src/lora/domain/decide.js';

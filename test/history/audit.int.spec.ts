@@ -3,7 +3,7 @@ import { type ClientRequest, get, type IncomingMessage } from 'node:http';
 
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 
-import { leafHash } from '../../src/event-store/event-format.js';
+import { leafHash } from '../../src/audit/core/leaf.js';
 import { startApp, type TestApp } from '../support/app.js';
 import { eventually, type Reply } from '../support/http.js';
 import { expectInvalid, expectProblem } from '../support/problem.js';
@@ -97,6 +97,19 @@ describe('GET /lora/history/summary', () => {
     expectInvalid(reply, 'since', '/lora/history/summary');
   });
 });
+
+async function pagesOf(query: string): Promise<{ positions: number[]; pages: number }> {
+  const positions: number[] = [];
+  let pages = 0;
+  for (let cursor: string | null = ''; cursor !== null; pages++) {
+    const from: string = cursor === '' ? '' : `&cursor=${cursor}`;
+    const { body } = await service.api.get(`/lora/history?${query}${from}`);
+    const page = body as unknown as { events: { position: number }[]; next_cursor: string | null };
+    positions.push(...page.events.map(({ position }) => position));
+    cursor = page.next_cursor;
+  }
+  return { positions, pages };
+}
 
 describe('GET /fleets?at=', () => {
   it('is the fleets as of that time', async () => {
@@ -200,6 +213,17 @@ describe('GET /lora/history/export', () => {
     for (const { request } of held) request.destroy();
     await eventually(async () => (await fetch(`${service.api.url}/lora/history/export?fleet=default`)).ok);
   }, 60_000);
+
+  it.each([
+    ['reason=%3Dcmd', [3], 2],
+    ['fleet=canary&reason=all', [7], 2],
+    ['actor=anonymous&fleet=canary&reason=zzz', [], 2],
+    ['type=LoraDisabled&actor=system', [], 1],
+    ['reference=INC-1&reason=cmd&type=LoraDisabled&fleet=default', [3], 1],
+    ['reason=zzz&until=2001-01-01T00:00:00Z', [], 1],
+  ])('a long log is read in pages that end early: %s', async (query, positions, pages) => {
+    expect(await pagesOf(query)).toEqual({ positions, pages });
+  });
 });
 
 /** An export of which nothing is read but the head. */

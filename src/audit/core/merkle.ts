@@ -1,0 +1,85 @@
+import { sha256 } from './leaf.js';
+
+/** The tree without leaves. */
+export const EMPTY_ROOT = sha256('');
+
+/** SHA-256(0x01 ‖ left ‖ right): an inner node of RFC 6962, section 2.1. */
+export function nodeHash(left: Buffer, right: Buffer): Buffer {
+  const node = Buffer.allocUnsafe(65);
+  node[0] = 1;
+  left.copy(node, 1);
+  right.copy(node, 33);
+  return sha256(node);
+}
+
+/** The largest power of two below a number of leaves: where RFC 6962 divides a tree. */
+export function splitOf(size: number): number {
+  let split = 1;
+  while (split * 2 < size) split *= 2;
+  return split;
+}
+
+/**
+ * A Merkle tree (RFC 6962, section 2.1; the same in RFC 9162) that grows at its right edge and remembers only the
+ * roots of its complete subtrees: one for each 1 in the binary form of its size.
+ */
+export class Frontier {
+  private leaves = 0;
+  private readonly peaks: Buffer[] = [];
+
+  /**
+   * Goes on from one that was kept.
+   * @param peaks its {@link hashes}
+   * @throws RangeError when a tree of that size has another number of them
+   */
+  static restore(size: number, peaks: readonly Buffer[]): Frontier {
+    const ones = size.toString(2).replaceAll('0', '').length;
+    if (ones !== peaks.length)
+      throw new RangeError(`A tree of ${size} leaves has ${ones} complete subtrees.`);
+    const frontier = new Frontier();
+    frontier.leaves = size;
+    frontier.peaks.push(...peaks);
+    return frontier;
+  }
+
+  get size(): number {
+    return this.leaves;
+  }
+
+  /** The roots of the complete subtrees, largest first. */
+  get hashes(): readonly Buffer[] {
+    return this.peaks;
+  }
+
+  /**
+   * @param hash a leaf's, or the root of a complete subtree of 2^`level` leaves
+   * @throws RangeError when such a subtree cannot begin at this size
+   */
+  append(hash: Buffer, level = 0): void {
+    const added = 2 ** level;
+    let pairs = this.leaves / added;
+    if (!Number.isInteger(pairs))
+      throw new RangeError(`No subtree of ${added} leaves begins at ${this.leaves}.`);
+    let carried = hash;
+    for (; pairs % 2 === 1; pairs = (pairs - 1) / 2)
+      carried = nodeHash(this.peaks.pop() ?? EMPTY_ROOT, carried);
+    this.peaks.push(carried);
+    this.leaves += added;
+  }
+
+  root(): Buffer {
+    return (
+      this.peaks.reduceRight<Buffer | undefined>(
+        (right, left) => (right ? nodeHash(left, right) : left),
+        undefined,
+      ) ?? EMPTY_ROOT
+    );
+  }
+}
+
+/** The root over leaf hashes that are all at hand. */
+export function rootOf(leaves: Iterable<Buffer>): Buffer {
+  const frontier = new Frontier();
+  for (const leaf of leaves) frontier.append(leaf);
+  return frontier.root();
+}

@@ -1,0 +1,101 @@
+import type { LoraEvent } from '../lora/domain/events.js';
+
+/** What an auditor can ask the log for; every field narrows, times are RFC 3339. */
+export interface EventFilter {
+  /** Of these fleets; null is all. */
+  readonly fleets: readonly string[] | null;
+  readonly type?: LoraEvent['type'];
+  readonly actor?: string;
+  readonly adapter_version?: string;
+  readonly reference?: string;
+  /** Recorded at or after. */
+  readonly since?: string;
+  /** Recorded before. */
+  readonly until?: string;
+  /** A part of the reason, upper and lower case alike. */
+  readonly reason?: string;
+}
+
+/**
+ * Rows that one page reads at most. A filter that hardly anything matches would else read the whole log for one page:
+ * such a page ends early, and says where the next one goes on.
+ */
+export const ROWS_READ_MAX = 10_000;
+
+/** Filters that an index has in the order of positions, alone or together, the narrowest first. */
+const INDEXED = [
+  ['reference'],
+  ['adapter_version'],
+  ['fleets', 'type'],
+  ['fleets'],
+  ['actor'],
+  ['type'],
+] as const;
+type Indexed = (typeof INDEXED)[number][number];
+
+/** Time and position rise together: bounds of the one are found as bounds of the other, by which a page is ordered. */
+const FIRST_SINCE =
+  'select position from events where recorded_at >= $::timestamptz order by recorded_at limit 1';
+const LAST_BEFORE =
+  'select position from events where recorded_at < $::timestamptz order by recorded_at desc limit 1';
+
+/** A statement and its parameters. */
+export interface Query {
+  readonly sql: string;
+  readonly parameters: readonly unknown[];
+}
+
+/**
+ * A page of the log, newest first: one index leads through it in the order of positions, and what that index does not
+ * answer is looked at row by row. Each row also has `readTo`, the position at which the page had read all that it may;
+ * null where the log ended before. A page without events is one row without a position.
+ * @param before only positions below it
+ */
+export function historyQuery(filter: EventFilter, before: number | undefined, limit: number): Query {
+  const parameters: unknown[] = [];
+  const given = (condition: string, value: unknown): string[] =>
+    value === undefined ? [] : [condition.replace('$', () => `$${parameters.push(value)}`)];
+  const equal: Readonly<Record<Indexed, readonly string[]>> = {
+    reference: given('reference = $', filter.reference),
+    adapter_version: given('adapter_version = $', filter.adapter_version),
+    fleets: (filter.fleets ?? []).flatMap((fleet) => given('fleet = $', fleet)),
+    type: given('type = $', filter.type),
+    actor: given('actor = $', filter.actor),
+  };
+  const lead: readonly Indexed[] =
+    INDEXED.find((names) => names.every((name) => equal[name].length > 0)) ?? [];
+  // Several fleets are several ways, which the database merges in the order of positions.
+  const ways = lead.reduce<readonly string[]>(
+    (before, name) => before.flatMap((way) => equal[name].map((one) => `${way} and ${one}`)),
+    ['select * from events where true'],
+  );
+  const bounds = [
+    ...given('position < $', before),
+    ...given(`position >= (${FIRST_SINCE})`, filter.since),
+    ...given(`position <= (${LAST_BEFORE})`, filter.until),
+  ];
+  const rest = [
+    ...Object.entries(equal)
+      .filter(([name, any]) => any.length > 0 && !lead.some((one) => one === name))
+      .map(([, any]) => `(${any.join(' or ')})`),
+    ...given('strpos(lower(reason), lower($)) > 0', filter.reason),
+  ];
+  const inOrder = (columns: string): string =>
+    `select ${columns} from (${ways.join(' union all ')}) way
+     where ${['true', ...bounds].join(' and ')} order by position desc`;
+  const all = rest.length === 0;
+  const last = all
+    ? 'select null::bigint as position'
+    : `${inOrder('position')} offset ${ROWS_READ_MAX - 1} limit 1`;
+  // The limit within keeps the planner on the way of the index that leads.
+  const found = `
+    select position, recorded_at, leaf_hash, body
+    from (${inOrder('*')} limit ${all ? limit : ROWS_READ_MAX}) read
+    where ${['true', ...rest].join(' and ')} order by position desc limit ${limit}`;
+  const sql = `
+    select last.position as "readTo", found.position, found.recorded_at as "recordedAt",
+      found.leaf_hash as "leafHash", found.body
+    from (values (true)) one left join (${last}) last on true left join (${found}) found on true
+    order by found.position desc`;
+  return { sql, parameters };
+}
