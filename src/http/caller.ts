@@ -1,6 +1,7 @@
+import { randomUUID } from 'node:crypto';
+
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
-import type { NextFunction, Request, Response } from 'express';
-import { v4 as uuid } from 'uuid';
+import type { Request, Response } from 'express';
 
 import type { Origin } from '../lora/domain/events.js';
 import { admissionOf, type Identity } from './identity.js';
@@ -25,17 +26,20 @@ const SOURCE_MAX = 200;
 
 const ARRIVAL = Symbol('arrival');
 
+interface Arrived {
+  arrivedAt: number;
+  readonly requestId: string;
+}
+
 interface Noted {
-  [ARRIVAL]?: { arrivedAt: number; readonly requestId: string };
+  [ARRIVAL]?: Arrived;
 }
 
 /** Notes the arrival, and gives the request an id that the answer and the event carry. */
-export function noteArrival(request: Request & Noted, response: Response, next: NextFunction): void {
+export function noteArrival(request: Request & Noted): Arrived {
   const sent = request.headers['x-request-id'];
-  const requestId = typeof sent === 'string' && REQUEST_ID.test(sent) ? sent : uuid();
-  request[ARRIVAL] = { arrivedAt: performance.now(), requestId };
-  response.setHeader('X-Request-Id', requestId);
-  next();
+  const requestId = typeof sent === 'string' && REQUEST_ID.test(sent) ? sent : randomUUID();
+  return (request[ARRIVAL] = { arrivedAt: performance.now(), requestId });
 }
 
 /** A command whose body took its time has arrived when the body has. */
@@ -44,36 +48,65 @@ export function noteBodyArrival(request: Request & Noted): void {
   if (arrival) arrival.arrivedAt = performance.now();
 }
 
+/** The id of a request, once its arrival was noted. */
+export function requestIdOf(request: Request & Noted): string | undefined {
+  return request[ARRIVAL]?.requestId;
+}
+
+/** Reads of the request what is asked for, when it is asked for: most reads ask for next to nothing. */
+class RequestCaller implements Caller {
+  constructor(
+    private readonly request: Request & Noted,
+    private readonly response: Response,
+  ) {}
+
+  get identity(): Identity {
+    return admissionOf(this.request).identity;
+  }
+
+  get onlyOwn(): boolean {
+    return admissionOf(this.request).onlyOwn;
+  }
+
+  get origin(): Origin {
+    const { actor, auth } = this.identity;
+    return {
+      actor,
+      auth,
+      source: this.headers['user-agent']?.slice(0, SOURCE_MAX) ?? null,
+      remote_address: this.request.socket.remoteAddress ?? null,
+      request_id: this.arrival.requestId,
+    };
+  }
+
+  get arrivedAt(): number {
+    return this.arrival.arrivedAt;
+  }
+
+  get headers(): Request['headers'] {
+    return this.request.headers;
+  }
+
+  hasGone(): boolean {
+    const { socket } = this.request;
+    return this.response.closed || socket.destroyed || socket.readableEnded;
+  }
+
+  gone(): AbortSignal {
+    const gone = new AbortController();
+    if (this.response.closed) gone.abort();
+    this.response.once('close', () => {
+      gone.abort();
+    });
+    return gone.signal;
+  }
+
+  private get arrival(): Arrived {
+    return this.request[ARRIVAL] ?? noteArrival(this.request);
+  }
+}
+
 export const FromCaller = createParamDecorator((_: unknown, context: ExecutionContext): Caller => {
-  const request = context.switchToHttp().getRequest<Request & Noted>();
-  const response = context.switchToHttp().getResponse<Response>();
-  const { arrivedAt, requestId } = request[ARRIVAL] ?? {
-    arrivedAt: performance.now(),
-    requestId: uuid(),
-  };
-  const { identity, onlyOwn } = admissionOf(request);
-  return {
-    identity,
-    onlyOwn,
-    origin: {
-      actor: identity.actor,
-      auth: identity.auth,
-      source: request.headers['user-agent']?.slice(0, SOURCE_MAX) ?? null,
-      remote_address: request.socket.remoteAddress ?? null,
-      request_id: requestId,
-    },
-    get arrivedAt() {
-      return request[ARRIVAL]?.arrivedAt ?? arrivedAt;
-    },
-    headers: request.headers,
-    hasGone: () => response.closed || request.socket.destroyed || request.socket.readableEnded,
-    gone: () => {
-      const gone = new AbortController();
-      if (response.closed) gone.abort();
-      response.once('close', () => {
-        gone.abort();
-      });
-      return gone.signal;
-    },
-  };
+  const http = context.switchToHttp();
+  return new RequestCaller(http.getRequest<Request>(), http.getResponse<Response>());
 });

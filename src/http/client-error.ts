@@ -1,18 +1,14 @@
-import type { Server } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-
-import type { NextFunction, Request, Response } from 'express';
 
 import { Problem } from './problem.js';
 
-/** Connections on which a request is being carried out. */
-const busy = new WeakSet<Socket>();
+/** The answer to the newest request of each connection. Answers go in order: once it is closed, so are all before. */
+const newest = new WeakMap<Socket, ServerResponse>();
 
-export function noteBusy(request: Request, response: Response, next: NextFunction): void {
-  const { socket } = request;
-  busy.add(socket);
-  response.once('close', () => busy.delete(socket));
-  next();
+/** Notes that a request of the connection is being carried out until its answer is closed. */
+export function noteBusy({ socket }: IncomingMessage, response: ServerResponse): void {
+  newest.set(socket, response);
 }
 
 /**
@@ -21,7 +17,7 @@ export function noteBusy(request: Request, response: Response, next: NextFunctio
  */
 export function answerClientErrors(server: Server): void {
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
-    if (busy.has(socket) || !socket.writable) {
+    if (newest.get(socket)?.closed === false || !socket.writable) {
       socket.destroy();
       return;
     }

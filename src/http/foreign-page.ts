@@ -1,4 +1,4 @@
-import type { NextFunction, Request, Response } from 'express';
+import type { Request } from 'express';
 
 import { Problem } from './problem.js';
 
@@ -8,10 +8,11 @@ const KILL = /^\/lora\/disable\/?$/i;
 /**
  * Refuses commands that a page of another site lets the browser of somebody send who can reach this service: such a
  * page needs nobody's consent for a POST without a body. A kill is taken all the same. Programs send neither header.
+ * @throws Problem 403
  */
-export function refuseForeignPage(request: Request, _response: Response, next: NextFunction): void {
-  const command = !READS.has(request.method) && !KILL.test(request.path);
-  next(command && isForeign(request) ? foreignPage() : undefined);
+export function refuseForeignPage(request: Request): void {
+  if (READS.has(request.method) || KILL.test(request.path)) return;
+  if (isForeign(request)) throw foreignPage();
 }
 
 function isForeign({ headers }: Request): boolean {

@@ -47,8 +47,9 @@ export class StatusService {
     ifNoneMatch: string | undefined,
     wait?: Wait,
   ): Promise<Answer<string | undefined>> {
-    const stale = await this.confirm(consistency);
-    const { snapshot, logId } = await this.look(fleet, consistency, stale);
+    const stale = consistency === 'eventual' ? false : await this.confirm(consistency);
+    if (this.store.memory.seen(fleet) === null) await this.lookAgain(fleet, consistency, stale);
+    const { snapshot, logId } = this.seen(fleet);
     const ready = this.answers.get(snapshot);
     if (ready && !stale && ifNoneMatch === undefined) return ready;
     const tag = tagOf(logId, snapshot.generation);
@@ -134,8 +135,7 @@ export class StatusService {
   }
 
   /** @returns whether the log could not be asked and the answer must say so */
-  private async confirm(consistency: Consistency): Promise<boolean> {
-    if (consistency === 'eventual') return false;
+  private async confirm(consistency: 'default' | 'strong'): Promise<boolean> {
     try {
       await this.store.readIndex.confirm();
       return false;
@@ -146,12 +146,9 @@ export class StatusService {
   }
 
   /** That there is no such fleet is said only where the log has confirmed it. */
-  private async look(fleet: string, consistency: Consistency, stale: boolean) {
-    if (this.store.memory.seen(fleet) === null) {
-      if (stale) throw new LogUnavailable(`The log cannot be asked whether there is a fleet ${fleet}.`);
-      if (consistency === 'eventual') await this.store.readIndex.confirm();
-    }
-    return this.seen(fleet);
+  private async lookAgain(fleet: string, consistency: Consistency, stale: boolean): Promise<void> {
+    if (stale) throw new LogUnavailable(`The log cannot be asked whether there is a fleet ${fleet}.`);
+    if (consistency === 'eventual') await this.store.readIndex.confirm();
   }
 
   private seen(fleet: string): { snapshot: FleetSnapshot; logId: string } {
