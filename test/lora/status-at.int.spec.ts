@@ -31,7 +31,7 @@ const updatedAt = (reply: Reply | undefined): string => String(reply?.body.updat
 
 /** The state of an answer, without what only answers say. */
 function stateOf(reply: Reply | undefined): Record<string, unknown> {
-  const said = ['notice', 'status', 'version', 'from_version', 'message'];
+  const said = ['notice', 'status', 'version', 'from_version', 'message', 'receipt'];
   return Object.fromEntries(Object.entries(reply?.body ?? {}).filter(([name]) => !said.includes(name)));
 }
 

@@ -56,7 +56,7 @@ const status = (app: TestApp): Promise<Reply> => app.api.get(`/lora/status?fleet
 /** What a stream shows of a state. */
 function shown({ body }: Reply): Record<string, unknown> {
   const histories = ['rollback_history', 'activation_history'];
-  const ofAnswers = ['notice', 'status', 'version', 'from_version', 'message'];
+  const ofAnswers = ['notice', 'status', 'version', 'from_version', 'message', 'receipt'];
   const hidden = [...histories, ...ofAnswers];
   return Object.fromEntries(Object.entries(body).filter(([name]) => !hidden.includes(name)));
 }
