@@ -13,10 +13,12 @@ const READABLE = [
     'kill_acknowledgements',
   ],
   'access_changes',
+  'checkpoints',
 ];
 const CALLABLE = [
   ...['lock_head(bigint)', 'append_batch(jsonb, uuid, bigint)'],
   'record_access(double precision, text, text, jsonb)',
+  'keep_checkpoint(uuid, bigint, bytea, text, text)',
   ...['report_engines_of(jsonb)', 'remove_engine(text, text)', 'engine_presence_since()'],
 ];
 

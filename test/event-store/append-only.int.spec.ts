@@ -22,6 +22,7 @@ beforeAll(async () => {
   await owner.query(`select report_engines_of(
     '[{"engine":"e","fleet":"a","owner":"token:e","only_own":true,"report":{"state":"pending"}}]')`);
   await owner.query(`select record_access(0, 'here', null, '{"access":"open","tokens":[]}')`);
+  await owner.query(`select keep_checkpoint(log_id, 1, sha256('a'), 'note', 'key') from log_head`);
   await owner.query("select remove_engine('e', 'anonymous')");
 });
 afterAll(async () => {
@@ -33,6 +34,7 @@ afterAll(async () => {
 /** Tables whose rows are never changed. */
 const EVIDENCE = [
   'access_changes',
+  'checkpoints',
   'command_keys',
   'engine_registrations',
   'events',
@@ -51,6 +53,7 @@ const everything = async (): Promise<unknown> => {
     'migrations',
     'engine_registrations',
     'access_changes',
+    'checkpoints',
   ];
   return Promise.all(
     tables.map(async (table) => database.query(`select to_jsonb(t) as row from ${table} t order by 1`)),
@@ -90,6 +93,9 @@ const changes = [
   'update access_changes set changed_at = changed_at',
   'delete from access_changes',
   'truncate access_changes',
+  'update checkpoints set note = note',
+  'delete from checkpoints',
+  'truncate checkpoints',
   "update engine_registrations set engine = 'another'",
   "update engine_registrations set owner = 'token:another'",
   'update engine_registrations set removed_at = null, removed_by = null',
@@ -192,6 +198,7 @@ describe('the role of the service', () => {
     'insert into command_keys select * from command_keys',
     'insert into log_adoptions select gen_random_uuid(), log_id, position from log_adoptions',
     "insert into access_changes (changed_at, replica, access, came, went) values (now(), 'x', '{}', '[]', '[]')",
+    "insert into checkpoints (log_id, size, root, note, key) select log_id, 2, sha256('a'), 'x', 'x' from log_head",
     "insert into migrations (timestamp, name) values (1, 'x')",
     'update fleet_states set generation = 9',
     'delete from fleet_states',
@@ -274,6 +281,7 @@ it('every trigger that protects the log fires for everybody, always', async () =
     ),
   ).toEqual([
     { table: 'access_changes', trigger: 'access_changes_are_kept', enabled: 'A' },
+    { table: 'checkpoints', trigger: 'checkpoints_are_kept', enabled: 'A' },
     { table: 'command_keys', trigger: 'command_keys_are_kept', enabled: 'A' },
     { table: 'engine_registrations', trigger: 'engine_registrations_are_kept', enabled: 'A' },
     { table: 'engine_registrations', trigger: 'engine_registrations_only_end', enabled: 'A' },
