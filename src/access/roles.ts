@@ -116,6 +116,7 @@ export const ROUTES: Readonly<Partial<Record<string, Route | 'open'>>> = {
   'GET /audit/checkpoint': route('read', 'none'),
   'GET /audit/checkpoints': route('read', 'none'),
   'GET /audit/key': route('read', 'none'),
+  'GET /audit/refusals': route('audit', 'some'),
 };
 
 /** The pages that describe the calls, and all below them: they are no routes of a controller. */

@@ -67,6 +67,7 @@ it('names every route, and no other', () => {
       'get /audit/checkpoint',
       'get /audit/checkpoints',
       'get /audit/key',
+      'get /audit/refusals',
       'get /engines',
       'get /engines/{id}',
       'put /engines/{id}',
