@@ -34,7 +34,7 @@ function line({ code, out, err }: Ran): { code: number | null; out: string; err:
 }
 
 const COMMANDS = [['kill'], ['enable'], ['rollback'], ['deploy', 'v9']];
-const READS = [['status'], ['history'], ['engines'], ['export']];
+const READS = [['status'], ['history'], ['history', '1'], ['summary'], ['fleets'], ['engines'], ['export']];
 
 describe('loractl against', () => {
   let database: TestDatabase;
