@@ -30,7 +30,7 @@ function choicesOf(options: readonly Option[]): string[] {
 /** Options that take a file: the shell knows better. */
 function filesOf(options: readonly Option[]): string[] {
   return options
-    .filter(({ flags }) => flags.includes('<file>'))
+    .filter(({ flags }) => /<file(\.\.\.)?>/.test(flags))
     .flatMap(({ long, short }) => [long, short].filter((flag) => flag != null));
 }
 

@@ -80,7 +80,7 @@ const EXPORT = `
       and ($5::text[] is null or fleet = any ($5))
     order by position limit $6
   ) e
-  left join fleet_states s on s.fleet = e.fleet and s.generation = e.position
+  left join fleet_states s on s.fleet = e.fleet and s.generation = e.position and s.recorded_at = e.recorded_at
   order by e.position
 `;
 
