@@ -28,6 +28,12 @@ export interface Settings {
   readonly trustProxy: readonly string[];
   /** Origins whose pages may call from a browser. */
   readonly corsOrigins: readonly string[];
+  /** How often a checkpoint is taken when there is something new, and the past is checked. */
+  readonly auditCheckpointSeconds: number;
+  /** Where each checkpoint is also written as a file. */
+  readonly auditCheckpointDir: string | undefined;
+  /** The key that signs checkpoints; absent: the embedded PostgreSQL has one beside it, and no other signs. */
+  readonly auditSigningKeyFile: string | undefined;
 }
 
 /** The environment variables behind {@link Settings}: what README, compose file and tests may name. */
@@ -46,6 +52,9 @@ export const SETTING_NAMES = [
   'ACCESS_FILE',
   'TRUST_PROXY',
   'CORS_ORIGINS',
+  'AUDIT_CHECKPOINT_SECONDS',
+  'AUDIT_CHECKPOINT_DIR',
+  'AUDIT_SIGNING_KEY_FILE',
 ] as const;
 
 export const SETTINGS = Symbol('SETTINGS');
@@ -138,6 +147,10 @@ export function readSettings(env: Readonly<Partial<Record<string, string>>>): Se
     corsOrigins:
       read('CORS_ORIGINS', listOf(isOrigin), 'origins such as https://ops.example, with commas between') ??
       [],
+    auditCheckpointSeconds:
+      read('AUDIT_CHECKPOINT_SECONDS', positive, 'a number of seconds from 1 to 1000000') ?? 60,
+    auditCheckpointDir: read('AUDIT_CHECKPOINT_DIR', (text) => text, 'a folder'),
+    auditSigningKeyFile: read('AUDIT_SIGNING_KEY_FILE', (text) => text, 'a file'),
   };
   if (settings.databaseOwnerUrl !== undefined && settings.databaseUrl === undefined) {
     problems.push('DATABASE_OWNER_URL needs DATABASE_URL beside it.');

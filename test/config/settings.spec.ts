@@ -20,6 +20,9 @@ const DEFAULTS = {
   accessFile: undefined,
   trustProxy: [],
   corsOrigins: [],
+  auditCheckpointSeconds: 60,
+  auditCheckpointDir: undefined,
+  auditSigningKeyFile: undefined,
 };
 
 /** One line for each bad setting. */
@@ -61,6 +64,9 @@ describe('readSettings', () => {
         ACCESS_FILE: '/run/secrets/access.json',
         TRUST_PROXY: 'uniquelocal, 192.0.2.0/24,2001:db8::1',
         CORS_ORIGINS: 'https://ops.example, http://localhost:3000',
+        AUDIT_CHECKPOINT_SECONDS: '5',
+        AUDIT_CHECKPOINT_DIR: '/mnt/worm',
+        AUDIT_SIGNING_KEY_FILE: '/run/secrets/audit.pem',
         SOMETHING_ELSE: 'is not ours',
       }),
     ).toStrictEqual({
@@ -78,6 +84,9 @@ describe('readSettings', () => {
       accessFile: '/run/secrets/access.json',
       trustProxy: ['uniquelocal', '192.0.2.0/24', '2001:db8::1'],
       corsOrigins: ['https://ops.example', 'http://localhost:3000'],
+      auditCheckpointSeconds: 5,
+      auditCheckpointDir: '/mnt/worm',
+      auditSigningKeyFile: '/run/secrets/audit.pem',
     });
     expect(readSettings({ LORA_ENABLED: ' true ', PORT: ' 65535 ' })).toMatchObject({
       loraEnabled: true,
