@@ -8,6 +8,7 @@ import { DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
 import { DESCRIPTION_PATHS } from './access/roles.js';
 import { AccessGuard } from './access/access.guard.js';
 import { AccessRecord } from './access/access-record.js';
+import { RefusalRecord } from './access/refusal-record.js';
 import { AppModule } from './app.module.js';
 import type { Settings } from './config/settings.js';
 import { VERSION } from './config/version.js';
@@ -41,7 +42,12 @@ export async function createApp(settings: Settings, logger: LoggerService): Prom
   app.use(meet);
   answerClientErrors(app.getHttpServer());
   if (settings.access === 'required') app.use([...DESCRIPTION_PATHS], app.get(AccessGuard).describe);
-  app.useGlobalFilters(new ProblemFilter());
+  const refusals = app.get(RefusalRecord);
+  app.useGlobalFilters(
+    new ProblemFilter((problem, request) => {
+      refusals.note(problem, request);
+    }),
+  );
   describeApi(app);
   return app;
 }

@@ -12,11 +12,11 @@ const READABLE = [
     'kill_rolls',
     'kill_acknowledgements',
   ],
-  'access_changes',
+  ...['access_changes', 'refusals'],
 ];
 const CALLABLE = [
   ...['lock_head(bigint)', 'append_batch(jsonb, uuid, bigint)'],
-  'record_access(double precision, text, text, jsonb)',
+  ...['record_access(double precision, text, text, jsonb)', 'record_refusals(text, jsonb)'],
   ...['report_engines_of(jsonb)', 'remove_engine(text, text)', 'engine_presence_since()'],
 ];
 

@@ -28,6 +28,7 @@ it('the tables are those that are known here', async () => {
     'log_adoptions',
     'log_head',
     'migrations',
+    'refusals',
   ]);
 });
 

@@ -22,6 +22,8 @@ beforeAll(async () => {
   await owner.query(`select report_engines_of(
     '[{"engine":"e","fleet":"a","owner":"token:e","only_own":true,"report":{"state":"pending"}}]')`);
   await owner.query(`select record_access(0, 'here', null, '{"access":"open","tokens":[]}')`);
+  await owner.query(`select record_refusals('here', '[{"refusal":"0193a1b2-0000-7000-8000-000000000001","age":0,
+    "actor":"token:e","auth":"token","call":"GET /lora/status","status":403,"code":"forbidden","left_out":0}]')`);
   await owner.query("select remove_engine('e', 'anonymous')");
 });
 afterAll(async () => {
@@ -39,6 +41,7 @@ const EVIDENCE = [
   'kill_acknowledgements',
   'kill_rolls',
   'log_adoptions',
+  'refusals',
 ];
 
 const everything = async (): Promise<unknown> => {
@@ -51,6 +54,7 @@ const everything = async (): Promise<unknown> => {
     'migrations',
     'engine_registrations',
     'access_changes',
+    'refusals',
   ];
   return Promise.all(
     tables.map(async (table) => database.query(`select to_jsonb(t) as row from ${table} t order by 1`)),
@@ -90,6 +94,9 @@ const changes = [
   'update access_changes set changed_at = changed_at',
   'delete from access_changes',
   'truncate access_changes',
+  'update refusals set left_out = 0',
+  'delete from refusals',
+  'truncate refusals',
   "update engine_registrations set engine = 'another'",
   "update engine_registrations set owner = 'token:another'",
   'update engine_registrations set removed_at = null, removed_by = null',
@@ -192,6 +199,7 @@ describe('the role of the service', () => {
     'insert into command_keys select * from command_keys',
     'insert into log_adoptions select gen_random_uuid(), log_id, position from log_adoptions',
     "insert into access_changes (changed_at, replica, access, came, went) values (now(), 'x', '{}', '[]', '[]')",
+    "insert into refusals (refusal, refused_at, replica, actor, auth, call, status, code, left_out) values (gen_random_uuid(), now(), 'x', 'x', 'x', 'x', 1, 'x', 0)",
     "insert into migrations (timestamp, name) values (1, 'x')",
     'update fleet_states set generation = 9',
     'delete from fleet_states',
@@ -283,5 +291,6 @@ it('every trigger that protects the log fires for everybody, always', async () =
     { table: 'log_adoptions', trigger: 'log_adoptions_are_kept', enabled: 'A' },
     { table: 'log_head', trigger: 'log_head_goes_forward', enabled: 'A' },
     { table: 'log_head', trigger: 'log_head_is_kept', enabled: 'A' },
+    { table: 'refusals', trigger: 'refusals_are_kept', enabled: 'A' },
   ]);
 });

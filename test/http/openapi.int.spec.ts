@@ -64,6 +64,7 @@ it('names every route, and no other', () => {
       'get /lora/history/{position}',
       'get /lora/convergence',
       'get /audit/access',
+      'get /audit/refusals',
       'get /engines',
       'get /engines/{id}',
       'put /engines/{id}',
