@@ -13,11 +13,13 @@ const READABLE = [
     'kill_acknowledgements',
   ],
   ...['access_changes', 'refusals'],
+  ...['tally_head', 'event_kinds', 'event_tallies', 'disabled_spells'],
 ];
 const CALLABLE = [
   ...['lock_head(bigint)', 'append_batch(jsonb, uuid, bigint)'],
   ...['record_access(double precision, text, text, jsonb)', 'record_refusals(text, jsonb)'],
   ...['report_engines_of(jsonb)', 'remove_engine(text, text)', 'engine_presence_since()'],
+  'tally_log(integer)',
 ];
 
 const OURS = 'Service role of the LoRA control plane: may read the log and append to it, never change it.';

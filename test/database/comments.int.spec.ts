@@ -18,9 +18,12 @@ it('the tables are those that are known here', async () => {
   expect((await tables()).map(({ table }) => table)).toEqual([
     'access_changes',
     'command_keys',
+    'disabled_spells',
     'engine_presence',
     'engine_presence_epoch',
     'engine_registrations',
+    'event_kinds',
+    'event_tallies',
     'events',
     'fleet_states',
     'kill_acknowledgements',
@@ -29,6 +32,7 @@ it('the tables are those that are known here', async () => {
     'log_head',
     'migrations',
     'refusals',
+    'tally_head',
   ]);
 });
 

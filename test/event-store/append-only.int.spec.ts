@@ -32,6 +32,9 @@ afterAll(async () => {
   await database.drop();
 });
 
+/** Tables that are counted from the log. */
+const TALLIES = ['disabled_spells', 'event_kinds', 'event_tallies', 'tally_head'];
+
 /** Tables whose rows are never changed. */
 const EVIDENCE = [
   'access_changes',
@@ -173,7 +176,15 @@ describe('the role of the service', () => {
        group by relname order by relname`,
     );
     expect(rows).toEqual(
-      [...EVIDENCE, 'engine_presence', 'engine_presence_epoch', 'fleet_states', 'log_head', 'migrations']
+      [
+        ...EVIDENCE,
+        ...TALLIES,
+        'engine_presence',
+        'engine_presence_epoch',
+        'fleet_states',
+        'log_head',
+        'migrations',
+      ]
         .sort()
         .map((relname) => ({
           relname,
@@ -202,6 +213,13 @@ describe('the role of the service', () => {
     "insert into refusals (refusal, refused_at, replica, actor, auth, call, status, code, left_out) values (gen_random_uuid(), now(), 'x', 'x', 'x', 'x', 1, 'x', 0)",
     "insert into migrations (timestamp, name) values (1, 'x')",
     'update fleet_states set generation = 9',
+    "insert into event_kinds (fleet, type, actor) values ('a', 'b', 'c')",
+    'insert into event_tallies values (1, 2, 3)',
+    "insert into disabled_spells values (9, 'a', now(), null, interval '0')",
+    ...TALLIES.map((table) => `delete from ${table}`),
+    'update tally_head set position = 9',
+    'update event_tallies set events = 9',
+    'update disabled_spells set ended_at = now()',
     'delete from fleet_states',
     'truncate fleet_states',
     'update migrations set name = name',
@@ -262,15 +280,15 @@ describe('the role of the service', () => {
   });
 });
 
-it('nobody else may call what appends', async () => {
+it('nobody else may call what appends or counts', async () => {
   const callers = await database.query(
     `select p.proname, a.grantee::regrole::text as grantee, a.privilege_type as privilege
      from pg_proc p, aclexplode(p.proacl) a
-     where p.proname in ('append_batch', 'lock_head') and a.grantee <> p.proowner order by 1`,
+     where p.proname in ('append_batch', 'lock_head', 'tally_log') and a.grantee <> p.proowner order by 1`,
   );
   const grantee = `${database.name}_service`;
   expect(callers).toEqual(
-    ['append_batch', 'lock_head'].map((proname) => ({ proname, grantee, privilege: 'EXECUTE' })),
+    ['append_batch', 'lock_head', 'tally_log'].map((proname) => ({ proname, grantee, privilege: 'EXECUTE' })),
   );
 });
 
