@@ -10,6 +10,7 @@ import { AccessGuard } from './access/access.guard.js';
 import { AccessRecord } from './access/access-record.js';
 import { RefusalRecord } from './access/refusal-record.js';
 import { AppModule } from './app.module.js';
+import { AuditWatch } from './audit/audit-watch.js';
 import type { Settings } from './config/settings.js';
 import { VERSION } from './config/version.js';
 import { Database } from './database/database.js';
@@ -74,6 +75,7 @@ export async function openLog(app: NestExpressApplication, signal: AbortSignal):
       await app.get(EventStore).open();
       await app.get(FirstStart).run();
       await app.get(AccessRecord).begin();
+      await app.get(AuditWatch).begin();
       return;
     } catch (error) {
       if (error instanceof UnfitDatabaseError) throw error;
