@@ -22,6 +22,8 @@ export interface Pending extends Entry {
 /** The commands that wait for the lane, in the order of their arrival. */
 export class LaneQueue {
   private waiting: Pending[] = [];
+  /** Whether kills have gone before what goes alone: in turns, so that neither waits for all of the other. */
+  private killsHadTheirTurn = false;
 
   get length(): number {
     return this.waiting.length;
@@ -48,11 +50,14 @@ export class LaneQueue {
     return together.length > 0 ? together : this.take(isKill, 1);
   }
 
-  /** The next batch: kills first when not all have a place. */
+  /** The next batch: kills first when not all have a place, and before what goes alone. */
   takeBatch(): Pending[] {
     const alone = this.waiting.filter((pending) => pending.alone);
     const lonely = alone.find(isKill) ?? alone[0];
-    return lonely ? this.take((pending) => pending === lonely, 1) : this.fill([]);
+    if (!lonely) return this.fill([]);
+    const kills = this.killsHadTheirTurn ? [] : this.takeKills([]);
+    this.killsHadTheirTurn = kills.length > 0;
+    return kills.length > 0 ? kills : this.take((pending) => pending === lonely, 1);
   }
 
   /** A batch with as many more as have a place in it. */

@@ -31,7 +31,7 @@ function arriving(kind: string): Pending {
   const confirmed = kind === 'kill' || kind === 'make' ? null : { position: 1, epoch: 1 };
   const pending: Pending = {
     submission: submission('a', command, { confirmed }),
-    ids: new Map(),
+    prepared: new Map(),
     arrival: (arrivals += 1),
     conflicts: 0,
     alone: false,
@@ -156,6 +156,35 @@ describe('the next batch', () => {
     expect(named(queue.takeBatch())).toEqual(['kill 4']);
     expect(named(queue.takeBatch())).toEqual(['enable 1']);
     expect(named(queue.takeBatch())).toEqual(['deploy 3']);
+  });
+
+  it('is kills that wait, before what has to go alone, and one of that after them, in turns', () => {
+    const [first, second] = waiting('deploy', 'deploy', 'enable');
+    for (const each of [first, second]) if (each) each.alone = true;
+    waiting('kill', 'kill');
+    expect(named(queue.takeBatch())).toEqual(['kill 4', 'kill 5']);
+    waiting('kill');
+    expect(named(queue.takeBatch())).toEqual(['deploy 1']);
+    expect(named(queue.takeBatch())).toEqual(['kill 6']);
+    expect(named(queue.takeBatch())).toEqual(['deploy 2']);
+    expect(named(queue.takeBatch())).toEqual(['enable 3']);
+  });
+
+  it('is never a storm of kills alone: each that has to go alone has its turn', () => {
+    const tried = waiting(...many(3, 'deploy'));
+    for (const each of tried) each.alone = true;
+    const batches = Array.from({ length: 6 }, () => {
+      waiting(...many(70, 'kill'));
+      return kinds(queue.takeBatch());
+    });
+    expect(batches).toEqual([
+      { kill: 64 },
+      { deploy: 1 },
+      { kill: 64 },
+      { deploy: 1 },
+      { kill: 64 },
+      { deploy: 1 },
+    ]);
   });
 });
 
