@@ -35,8 +35,8 @@ async function rebuild(owner: pg.Client, options: ProjectionOptions): Promise<nu
   return EQUAL;
 }
 
-async function adopt(owner: pg.Client): Promise<number> {
-  const { previousLogId, logId, position } = await adoptLog(owner);
+async function adopt(owner: pg.Client, { signal }: ProjectionOptions): Promise<number> {
+  const { previousLogId, logId, position } = await adoptLog(owner, signal);
   print(`The log is ${logId} from here on; it continues ${previousLogId} after position ${position}.`);
   return EQUAL;
 }

@@ -1,4 +1,4 @@
-import type pg from 'pg';
+import pg from 'pg';
 
 /** A log under its new name. */
 export interface Adoption {
@@ -8,27 +8,40 @@ export interface Adoption {
   readonly position: number;
 }
 
+/** One wait for the head; between two of them an operator's Ctrl-C counts. */
+const HEAD_WAIT_MS = 500;
+
 /**
  * Gives the log a new log_id, after a restore from a backup or a failover that lost events: positions of two
- * histories are never compared. Notes which log it continues, and tells the running replicas.
+ * histories are never compared. Notes which log it continues, and tells the running replicas. One statement, so that
+ * the head is never held for longer than the server takes, whatever becomes of this process.
  * @param owner an open connection of the owner
+ * @param signal ends the wait for the head; the log is not adopted then
  */
-export async function adoptLog(owner: pg.Client): Promise<Adoption> {
-  await owner.query('begin');
-  try {
-    const { rows } = await owner.query<{ previous_log_id: string; log_id: string; position: string }>(`
-      with head as (select log_id, position from log_head for update),
-      renamed as (update log_head set log_id = gen_random_uuid() returning log_id)
+export async function adoptLog(owner: pg.Client, signal?: AbortSignal): Promise<Adoption> {
+  await owner.query(`set lock_timeout = ${HEAD_WAIT_MS}`);
+  for (;;) {
+    signal?.throwIfAborted();
+    try {
+      return await adoptNow(owner);
+    } catch (error) {
+      const headIsHeld = error instanceof pg.DatabaseError && error.code === '55P03';
+      if (!headIsHeld) throw error;
+    }
+  }
+}
+
+async function adoptNow(owner: pg.Client): Promise<Adoption> {
+  const { rows } = await owner.query<{ previous_log_id: string; log_id: string; position: string }>(`
+    with head as (select log_id, position from log_head for update),
+    renamed as (update log_head set log_id = gen_random_uuid() returning log_id),
+    noted as (
       insert into log_adoptions (log_id, previous_log_id, position)
       select renamed.log_id, head.log_id, head.position from head, renamed
-      returning log_id, previous_log_id, position`);
-    const row = rows[0];
-    if (row === undefined) throw new Error('The log has no head.');
-    await owner.query("notify lora_log, 'adopted'");
-    await owner.query('commit');
-    return { previousLogId: row.previous_log_id, logId: row.log_id, position: Number(row.position) };
-  } catch (error) {
-    await owner.query('rollback').catch(() => undefined);
-    throw error;
-  }
+      returning log_id, previous_log_id, position
+    )
+    select noted.*, pg_notify('lora_log', 'adopted') from noted`);
+  const row = rows[0];
+  if (row === undefined) throw new Error('The log has no head.');
+  return { previousLogId: row.previous_log_id, logId: row.log_id, position: Number(row.position) };
 }

@@ -1,8 +1,12 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 
+import { lockHead } from '../support/head-lock.js';
+import { eventually } from '../support/http.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { Metrics } from '../support/metrics.js';
 import { headOf } from '../support/problem.js';
@@ -93,6 +97,56 @@ describe('log:adopt', () => {
     await expect(database.query('delete from log_adoptions')).rejects.toThrow(/append-only/);
   });
 
+  it('that is interrupted while it waits for the head ends, and never adopts', async () => {
+    const before = await logId();
+    const head = await lockHead(database);
+    const env = { PATH: process.env.PATH, DATABASE_URL: database.url };
+    const waiting = spawn(process.execPath, [MAINTAIN, 'adopt'], {
+      env,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    const ended = once(waiting, 'exit');
+    const errors = text(waiting.stderr);
+    const maintenance = () =>
+      database.query<{ waits: boolean }>(
+        `select wait_event_type = 'Lock' as waits from pg_stat_activity
+         where datname = current_database() and application_name like '% maintenance'`,
+      );
+    try {
+      await eventually(async () => (await maintenance()).some(({ waits }) => waits));
+      waiting.kill('SIGINT');
+      expect(await ended).toStrictEqual([2, null]);
+      expect(await errors).toContain('Cannot adopt: SIGINT: stopped, nothing was changed.');
+      await eventually(async () => (await maintenance()).length === 0);
+    } finally {
+      waiting.kill('SIGKILL');
+      await head.release();
+    }
+    expect(await logId()).toBe(before);
+    expect(await adoptions()).toHaveLength(2);
+  });
+
+  it('that waits for the head goes on when it is free', async () => {
+    const head = await lockHead(database);
+    const adopted = adopt();
+    try {
+      // Longer than one wait for the head.
+      const seen = new Set<string>();
+      await eventually(async () => {
+        const rows = await database.query<{ query_start: string }>(
+          `select query_start::text from pg_stat_activity where datname = current_database()
+           and application_name like '% maintenance' and wait_event_type = 'Lock'`,
+        );
+        for (const { query_start } of rows) seen.add(query_start);
+        return seen.size > 1;
+      });
+    } finally {
+      await head.release();
+    }
+    expect((await adopted).code).toBe(0);
+    expect(await adoptions()).toHaveLength(3);
+  });
+
   it('that cannot be done says why, and changes nothing', async () => {
     const before = await logId();
     const service = new URL(database.url);
@@ -101,6 +155,6 @@ describe('log:adopt', () => {
     expect([code, errors]).toStrictEqual([2, expect.stringMatching(/^Cannot adopt: .*nothing-here/)]);
     expect((await adopt('nonsense')).code).toBe(2);
     expect(await logId()).toBe(before);
-    expect(await adoptions()).toHaveLength(2);
+    expect(await adoptions()).toHaveLength(3);
   });
 });
