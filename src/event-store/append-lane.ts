@@ -10,6 +10,8 @@ import type { Verdict } from './verdicts.js';
 
 /** A batch under way for longer than this may be hanging: a kill does not wait for it. */
 const HANGING_MS = 150;
+/** For each of its fleets more: to send a kill of all of many a second time takes as long as to wait for the first. */
+const HANGING_MS_PER_FLEET = 0.1;
 const STATEMENT_TIMEOUT_MS = 1500;
 /** By then the server's own time-out has not come back: the connection swallows everything. */
 const HOPELESS_MS = 1800;
@@ -67,7 +69,7 @@ export class AppendLane {
     return new Promise((resolve, reject) => {
       const pending: Pending = {
         submission,
-        ids: new Map(),
+        prepared: new Map(),
         arrival: this.arrivals++,
         conflicts: 0,
         alone: false,
@@ -134,10 +136,13 @@ export class AppendLane {
     if (!connection) throw new Error('There are never more batches under way than connections.');
     const flight = new Flight(batch, connection, this.airspace);
     this.flights.add(flight);
-    const hanging = setTimeout(() => {
-      flight.hanging = true;
-      this.pump();
-    }, HANGING_MS);
+    const hanging = setTimeout(
+      () => {
+        flight.hanging = true;
+        this.pump();
+      },
+      HANGING_MS + HANGING_MS_PER_FLEET * flight.fleets,
+    );
     const hopeless = setTimeout(() => {
       connection.cut();
     }, HOPELESS_MS);

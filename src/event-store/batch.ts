@@ -12,8 +12,8 @@ import type { Submission } from './submission.js';
 /** A submission with what must stay the same however often it is sent. */
 export interface Entry {
   readonly submission: Submission;
-  /** By fleet: event ids are given once, so that a submission sent again is the same events. */
-  readonly ids: Map<string, string>;
+  /** By fleet, its last decision: event ids are given once, so that a submission sent again is the same events. */
+  readonly prepared: Map<string, Prepared>;
 }
 
 /** A submission decided on what the memory and the entries before it in the batch say. */
@@ -29,7 +29,8 @@ export interface Decided {
 export interface Prepared {
   readonly event: EventBody;
   readonly body: string;
-  readonly before: FleetState | null;
+  /** What it was decided on. */
+  readonly stored: StoredState | null;
   readonly state: FleetState;
 }
 
@@ -56,7 +57,7 @@ export function decideBatch(entries: readonly Entry[], memory: LogMemory): Decid
 }
 
 function decideEntry(
-  { submission, ids }: Entry,
+  { submission, prepared }: Entry,
   index: number,
   memory: LogMemory,
   overlay: Overlay,
@@ -75,12 +76,18 @@ function decideEntry(
     const stored = stateOf(fleet);
     // Expected not to exist: one that is made meanwhile is a conflict, and the kill is decided again.
     if (everywhere && stored === null) continue;
+    const before = prepared.get(fleet);
+    // Nothing comes between a kill and the log: on the same state it is the same decision, of ten thousand fleets too.
+    if (before && stored !== null && before.stored === stored && submission.confirmed === null) {
+      events.push(before);
+      continue;
+    }
     const meanwhile = meanwhileOf(submission, fleet, memory, overlay);
     const decideWith = (seen: Meanwhile | null): LoraEvent | null =>
       submission.decide(fleet, stored, seen, memory.logId ?? '');
     try {
       const event = decideWith(meanwhile);
-      if (event !== null) events.push(prepare(event, stored, submission, ids));
+      if (event !== null) events.push(prepare(event, stored, submission, prepared));
     } catch (error) {
       // What is not a refusal is a fault of this service; it must not take the rest of the batch with it.
       if (!(error instanceof Refusal)) return { expect, events: [], refusal: error as Error };
@@ -158,13 +165,14 @@ function prepare(
   event: LoraEvent,
   stored: StoredState | null,
   { origin, key }: Submission,
-  ids: Map<string, string>,
+  prepared: Map<string, Prepared>,
 ): Prepared {
-  const id = ids.get(event.fleet) ?? uuidv7();
-  ids.set(event.fleet, id);
-  const before = stored?.state ?? null;
+  const id = prepared.get(event.fleet)?.event.id ?? uuidv7();
   const body: EventBody = { schema_version: SCHEMA_VERSION, id, ...event, ...origin, idempotency_key: key };
-  return { event: body, body: canonicalJson(body), before, state: evolve(before, body) };
+  const state = evolve(stored?.state ?? null, body);
+  const decided: Prepared = { event: body, body: canonicalJson(body), stored, state };
+  prepared.set(event.fleet, decided);
+  return decided;
 }
 
 /** The batch as `append_batch` takes it. */

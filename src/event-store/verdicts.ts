@@ -29,7 +29,7 @@ export function verdicts(
       }
       case 'duplicate': {
         const { first, last, id } = result;
-        const ours = [...entry.ids.values()].includes(id);
+        const ours = [...entry.prepared.values()].some(({ event }) => event.id === id);
         return ours
           ? { type: 'appended', logId, first, last, appended: undefined }
           : { type: 'replayed', logId, first, last };
@@ -67,7 +67,7 @@ function confirmed(
 }
 
 function take(
-  { event, body, before, state }: Prepared,
+  { event, body, stored, state }: Prepared,
   position: number,
   recordedAt: string,
   memory: LogMemory,
@@ -76,7 +76,7 @@ function take(
   return {
     event,
     leaf,
-    before,
+    before: stored?.state ?? null,
     after: memory.takeOwn({ ...event, position, recorded_at: recordedAt, leaf, state }),
   };
 }

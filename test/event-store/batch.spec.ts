@@ -7,6 +7,7 @@ import { type Verdict, verdicts } from '../../src/event-store/verdicts.js';
 import { leafHash } from '../../src/audit/core/leaf.js';
 import { canonicalJson } from '../../src/event-store/event-format.js';
 import { LogMemory } from '../../src/event-store/log-memory.js';
+import { decide } from '../../src/lora/domain/decide.js';
 import { LogUnavailable, Refusal } from '../../src/lora/domain/errors.js';
 import { STATE_VERSION } from '../../src/lora/domain/state.js';
 import type { StoredState } from '../../src/lora/domain/view.js';
@@ -100,7 +101,7 @@ describe('one command', () => {
         actor: 'token:bo',
         idempotency_key: 'k',
       },
-      before: { trail: ['v1', 'v2'] },
+      stored: { state: { trail: ['v1', 'v2'] } },
       state: { trail: ['v1', 'v2', 'v3'], last_operation: 'deployed', last_actor: 'token:bo' },
     });
     expect(prepared?.body).toBe(canonicalJson(prepared?.event ?? {}));
@@ -115,6 +116,26 @@ describe('one command', () => {
         events: [{ body: prepared?.body, state: prepared?.state }],
       },
     ]);
+  });
+
+  it('is not decided again on the same state, and is on another', () => {
+    let asked = 0;
+    const command = disable();
+    const entry = entryOf('*', command, {
+      decide: (fleet, stored, meanwhile) => {
+        asked += 1;
+        return decide({ ...command, fleet }, stored?.state ?? null, meanwhile);
+      },
+    });
+    const events = () => decideBatch([entry], memory)[0]?.events;
+    const first = events();
+    const fleets = memory.names().length;
+    expect([first?.length, asked]).toEqual([fleets, fleets]);
+    expect(events()).toEqual(first);
+    expect(asked).toBe(fleets);
+    load(story.tell('a', deployed('v2', 'v7')));
+    expect(events()?.find(({ event }) => event.fleet === 'a')?.event.to_version).toBe('v7');
+    expect(asked).toBeGreaterThan(fleets);
   });
 
   it('is the same event however often it is decided, on whatever state', () => {

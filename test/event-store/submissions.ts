@@ -36,5 +36,5 @@ export function submission(fleet: string, command: LoraCommand, more: More = {})
 }
 
 export function entryOf(...submitted: Parameters<typeof submission>): Entry {
-  return { submission: submission(...submitted), ids: new Map() };
+  return { submission: submission(...submitted), prepared: new Map() };
 }
