@@ -1,5 +1,6 @@
 import { Command, CommanderError, Option } from 'commander';
 
+import { addCheckpoint } from './checkpoint.js';
 import { Client } from './client.js';
 import { addCompletion } from './completion.js';
 import { addDeploy } from './deploy.js';
@@ -104,7 +105,17 @@ export function programOf(
     )
     .option('--json', 'one JSON document on standard output and nothing else')
     .option('--timeout <seconds>', 'how long to try', seconds, 10);
-  const add = [addStatus, addKill, addEnable, addRollback, addDeploy, addHistory, addExport, addEngines];
+  const add = [
+    addStatus,
+    addKill,
+    addEnable,
+    addRollback,
+    addDeploy,
+    addHistory,
+    addExport,
+    addCheckpoint,
+    addEngines,
+  ];
   for (const each of add) each(program, run);
   addVerify(program, runOffline);
   addToken(program, terminal);
