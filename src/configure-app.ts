@@ -21,6 +21,7 @@ import { meet, nameAnswers } from './http/edge.js';
 import { ProblemBody } from './http/openapi.js';
 import { ProblemFilter } from './http/problem.filter.js';
 import { FirstStart } from './lora/first-start.js';
+import { Gate } from './stream/gate.js';
 import { StreamHub } from './stream/stream-hub.js';
 
 /** The service, not yet open: the same edge in production and in tests. */
@@ -40,6 +41,7 @@ export async function createApp(settings: Settings, logger: LoggerService): Prom
   nameAnswers(app.getHttpAdapter().getInstance());
   app.use(meet);
   answerClientErrors(app.getHttpServer());
+  app.get(Gate).guard(app.getHttpServer());
   if (settings.access === 'required') app.use([...DESCRIPTION_PATHS], app.get(AccessGuard).describe);
   app.useGlobalFilters(new ProblemFilter());
   describeApi(app);
@@ -90,6 +92,7 @@ const DRAIN_MS = 3000;
 export async function closeApp(app: NestExpressApplication): Promise<void> {
   const server = app.getHttpServer();
   const drained = new Promise((resolve) => server.close(resolve));
+  app.get(Gate).close();
   app.get(StreamHub).end();
   app.get(ConvergenceService).end();
   const idle = setInterval(() => {
