@@ -34,8 +34,9 @@ module.exports = {
     only('engines', 'config', 'event-store', 'database', 'lora/domain', 'http'),
     only('access', 'config', 'event-store', 'database', 'lora/domain', 'http'),
     only('agent'),
-    only('history', 'event-store', 'database', 'lora/domain', 'http'),
-    only('health', 'config', 'access', 'event-store', 'database', 'lora/domain', 'http'),
+    only('history', 'event-store', 'database', 'lora/domain', 'http', 'audit/core'),
+    only('audit', 'config', 'event-store', 'database', 'lora/domain', 'http'),
+    only('health', 'config', 'access', 'audit', 'event-store', 'database', 'lora/domain', 'http'),
     {
       name: 'cli-talks-http-only',
       comment:

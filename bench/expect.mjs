@@ -3,6 +3,7 @@ export function faultOf({ status, body }, expect, generations) {
   const shown = () => `${status} ${body.subarray(0, 300).toString()}`;
   if (status !== 200) return `not 200 but ${shown()}`;
   if (expect.bytes) return body.equals(expect.bytes) ? undefined : `other bytes: ${shown()}`;
+  if (expect.summary) return summaryFault(JSON.parse(body.toString()), expect.summary);
   if (expect.events) return pageFault(JSON.parse(body.toString()), expect.events);
   const text = body.latin1Slice(0, 400);
   const [, generation] = /"generation":(\d+)/.exec(text) ?? [];
@@ -13,6 +14,13 @@ export function faultOf({ status, body }, expect, generations) {
     return `not enabled=${expect.enabled}: ${shown()}`;
   }
   return undefined;
+}
+
+function summaryFault({ events, by_type, kills }, expect) {
+  if (events !== expect.events || kills.length !== expect.kills)
+    return `${events} events and ${kills.length} kills, not ${expect.events} and ${expect.kills}`;
+  const sum = Object.values(by_type).reduce((one, other) => one + other, 0);
+  return sum === events ? undefined : `${sum} events by type, not ${events}`;
 }
 
 function pageFault({ events }, { count, every = {} }) {

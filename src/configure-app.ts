@@ -8,7 +8,9 @@ import { DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
 import { DESCRIPTION_PATHS } from './access/roles.js';
 import { AccessGuard } from './access/access.guard.js';
 import { AccessRecord } from './access/access-record.js';
+import { RefusalRecord } from './access/refusal-record.js';
 import { AppModule } from './app.module.js';
+import { AuditWatch } from './audit/audit-watch.js';
 import type { Settings } from './config/settings.js';
 import { VERSION } from './config/version.js';
 import { Database } from './database/database.js';
@@ -43,7 +45,12 @@ export async function createApp(settings: Settings, logger: LoggerService): Prom
   answerClientErrors(app.getHttpServer());
   app.get(Gate).guard(app.getHttpServer());
   if (settings.access === 'required') app.use([...DESCRIPTION_PATHS], app.get(AccessGuard).describe);
-  app.useGlobalFilters(new ProblemFilter());
+  const refusals = app.get(RefusalRecord);
+  app.useGlobalFilters(
+    new ProblemFilter((problem, request) => {
+      refusals.note(problem, request);
+    }),
+  );
   describeApi(app);
   return app;
 }
@@ -70,6 +77,7 @@ export async function openLog(app: NestExpressApplication, signal: AbortSignal):
       await app.get(EventStore).open();
       await app.get(FirstStart).run();
       await app.get(AccessRecord).begin();
+      await app.get(AuditWatch).begin();
       return;
     } catch (error) {
       if (error instanceof UnfitDatabaseError) throw error;

@@ -1,6 +1,15 @@
-import { Gauge } from 'prom-client';
+import { Counter, Gauge } from 'prom-client';
+
+import { REFUSAL_CODES } from './refusals.js';
 
 export const accessFileBroken = new Gauge({
   name: 'lora_access_file_broken',
   help: '1 while ACCESS_FILE cannot be used as it is, and the last good one stays in force.',
 });
+
+export const refusals = new Counter({
+  name: 'lora_refusals_total',
+  help: 'Calls that were refused, by the code of the answer: of unknown callers, forbidden ones, and what the state forbids.',
+  labelNames: ['code'] as const,
+});
+for (const code of REFUSAL_CODES) refusals.inc({ code }, 0);

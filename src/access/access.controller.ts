@@ -8,20 +8,19 @@ import {
   getSchemaPath,
 } from '@nestjs/swagger';
 
+import { type Caller, FromCaller } from '../http/caller.js';
 import { ApiProblems } from '../http/openapi.js';
-import { pageOf } from '../http/page.js';
 import { StrictQuery } from '../http/params.js';
-import { Problem } from '../http/problem.js';
 import { AccessAtBody, AccessChangesBody, AccessQuery } from './access.dto.js';
-import { AccessStore } from './access.store.js';
-import { operationsOf } from './roles.js';
+import { AccessService } from './access.service.js';
+import { RefusalsBody, RefusalsQuery } from './refusals.dto.js';
 
 @ApiTags('audit')
-@Controller('audit/access')
+@Controller('audit')
 export class AccessController {
-  constructor(private readonly store: AccessStore) {}
+  constructor(private readonly access: AccessService) {}
 
-  @Get()
+  @Get('access')
   @ApiOperation({
     summary: 'Every change of who may do what, newest first; with `at`, who could do what at that time',
   })
@@ -31,22 +30,21 @@ export class AccessController {
     schema: { oneOf: [{ $ref: getSchemaPath(AccessChangesBody) }, { $ref: getSchemaPath(AccessAtBody) }] },
   })
   @ApiProblems(400, 404, 503)
-  access(@StrictQuery(AccessQuery) { at, limit, cursor }: AccessQuery) {
-    return at === undefined ? this.page(cursor, Number(limit ?? 100)) : this.at(at);
+  changes(@StrictQuery(AccessQuery) { at, limit, cursor }: AccessQuery) {
+    return at === undefined ? this.access.changes(cursor, Number(limit ?? 100)) : this.access.at(at);
   }
 
-  private async page(cursor: string | undefined, limit: number): Promise<AccessChangesBody> {
-    const found = await this.store.changes(cursor, limit + 1);
-    const { page, next_cursor } = pageOf(found, limit, ({ id }) => id);
-    return { changes: page as AccessChangesBody['changes'], next_cursor };
-  }
-
-  private async at(time: string): Promise<AccessAtBody> {
-    const found = await this.store.at(time);
-    if (found === undefined) throw new Problem('not-found', `Nothing is on record of ${time}.`);
-    const tokens = found.tokens
-      .filter(({ expires_at }) => expires_at === null || Date.parse(expires_at) > Date.parse(time))
-      .map((token) => ({ ...token, fleets: [...token.fleets], operations: operationsOf(token.role) }));
-    return { ...found, tokens };
+  @Get('refusals')
+  @ApiOperation({
+    summary: 'Who was refused what, newest first',
+    description:
+      'Calls of callers who are not known or may not do it, and commands that the state forbids. Up to 61 of a caller ' +
+      'and minute are kept; `left_out` counts the others. A caller that is not known is told apart by its address.',
+  })
+  @ApiQuery({ type: RefusalsQuery })
+  @ApiOkResponse({ type: RefusalsBody })
+  @ApiProblems(400, 503)
+  refusals(@StrictQuery(RefusalsQuery) query: RefusalsQuery, @FromCaller() { identity }: Caller) {
+    return this.access.refusals(identity, query);
   }
 }

@@ -6,6 +6,7 @@ import { checkFleet, noteAdmission } from '../http/identity.js';
 import { queryOf } from '../http/params.js';
 import { Problem } from '../http/problem.js';
 import { DEFAULT_FLEET } from '../lora/domain/names.js';
+import { routeOf } from './asked.js';
 import { Authenticator } from './authenticator.js';
 import type { Principal } from './principal.js';
 import { DESCRIPTION, reachOf, rolesFor, type Route, ROUTES } from './roles.js';
@@ -47,12 +48,6 @@ export class AccessGuard implements CanActivate {
   }
 }
 
-/** The route as the table names it. Express answers HEAD as GET. */
-function routeOf(request: Request): string {
-  const { path } = request.route as { path: string };
-  return `${request.method === 'HEAD' ? 'GET' : request.method} ${path}`;
-}
-
 /** A proxy on this machine says for whom it calls. */
 function isFromHere({ socket, headers }: Request): boolean {
   const forwarded = headers['x-forwarded-for'] ?? headers.forwarded ?? headers.via;
@@ -62,11 +57,11 @@ function isFromHere({ socket, headers }: Request): boolean {
 /** @throws Problem 403 */
 function authoriseRoute(request: Request, route: Route, principal: Principal): void {
   const reach = reachOf(principal.roles, route.needs);
+  noteAdmission(request, { identity: principal, onlyOwn: reach === 'own' });
   if (reach === undefined) {
     throw new Problem('forbidden', `This needs one of the roles ${rolesFor(route.needs).join(', ')}.`);
   }
   if (principal.fleets !== null) checkFleets(request, route, principal);
-  noteAdmission(request, { identity: principal, onlyOwn: reach === 'own' });
 }
 
 function checkFleets(request: Request, { fleet: rule }: Route, principal: Principal): void {

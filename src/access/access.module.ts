@@ -1,4 +1,4 @@
-// Owns who calls, and who may do what.
+// Owns who calls, who may do what, and the record of both and of refusals.
 // Must never let a call through that its table does not name.
 import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
@@ -8,8 +8,10 @@ import { AccessController } from './access.controller.js';
 import { AccessFile } from './access-file.js';
 import { AccessGuard } from './access.guard.js';
 import { AccessRecord } from './access-record.js';
+import { AccessService } from './access.service.js';
 import { AccessStore } from './access.store.js';
 import { Authenticator } from './authenticator.js';
+import { RefusalRecord } from './refusal-record.js';
 import { TOKEN_VERIFIERS, type TokenVerifier } from './principal.js';
 
 @Module({
@@ -19,14 +21,16 @@ import { TOKEN_VERIFIERS, type TokenVerifier } from './principal.js';
     Authenticator,
     AccessGuard,
     AccessRecord,
+    AccessService,
     AccessStore,
+    RefusalRecord,
     {
       provide: TOKEN_VERIFIERS,
       inject: [AccessFile],
       useFactory: (...verifiers: TokenVerifier[]) => verifiers,
     },
   ],
-  exports: [AccessFile, AccessGuard, AccessRecord],
+  exports: [AccessFile, AccessGuard, AccessRecord, RefusalRecord],
 })
 export class AccessModule {
   /** Where nobody is asked who calls there is no guard: an empty one would cost every read a few percent. */

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 
 import { Database } from '../database/database.js';
 import { ask } from '../event-store/unavailable.js';
+import type { Kept } from './refusal-bounds.js';
 import type { Role } from './roles.js';
 
 /** A token on record. */
@@ -36,7 +37,41 @@ export interface AccessAt extends RecordedAccess {
   readonly until: string | null;
 }
 
-/** The SQL of the room's table. Every call that fails for the database's sake throws LogUnavailable. */
+/** A refusal, before it is on record. */
+export interface Refused {
+  /** What is written twice under one id stands there once. */
+  readonly refusal: string;
+  /** `performance.now()` when it happened. */
+  readonly at: number;
+  readonly actor: string;
+  readonly auth: string;
+  readonly remote_address: string | null;
+  /** The method, and the address as the table of routes names it. */
+  readonly call: string;
+  readonly fleet: string | null;
+  readonly status: number;
+  readonly code: string;
+  readonly request_id: string | null;
+}
+
+export interface RecordedRefusal extends Omit<Refused, 'refusal' | 'at'> {
+  readonly id: string;
+  readonly refused_at: string;
+  readonly replica: string;
+  readonly left_out: number;
+}
+
+export interface RefusalFilter {
+  /** Null is all. */
+  readonly fleets: readonly string[] | null;
+  readonly actor?: string;
+  readonly remote_address?: string;
+  readonly code?: string;
+  readonly since?: string;
+  readonly until?: string;
+}
+
+/** The SQL of the room's tables. Every call that fails for the database's sake throws LogUnavailable. */
 @Injectable()
 export class AccessStore {
   constructor(private readonly database: Database) {}
@@ -79,6 +114,20 @@ export class AccessStore {
     return row;
   }
 
+  async recordRefusals(replica: string, kept: readonly Kept<Refused>[]): Promise<void> {
+    const now = performance.now();
+    const rows = kept.map(({ refusal: { at, ...refusal }, leftOut }) => {
+      return { ...refusal, age: (now - at) / 1000, left_out: leftOut };
+    });
+    await this.rows('select record_refusals($1, $2)', [replica, JSON.stringify(rows)]);
+  }
+
+  /** Refusals, newest first, before one of them. */
+  refusals(filter: RefusalFilter, before: string | undefined, limit: number): Promise<RecordedRefusal[]> {
+    const { fleets, actor, remote_address, code, since, until } = filter;
+    return this.rows(REFUSALS, [before, limit, fleets, actor, remote_address, code, since, until]);
+  }
+
   private rows<T>(sql: string, parameters: unknown[]): Promise<T[]> {
     return ask(() => this.database.dataSource.query<T[]>(sql, parameters), UNREADABLE);
   }
@@ -97,4 +146,18 @@ const AT = `
   select a.access ->> 'access' as access, a.access -> 'tokens' as tokens, rfc3339(a.changed_at) as since,
     rfc3339((select min(n.changed_at) from access_changes n where n.id > a.id)) as until
   from access_changes a where a.changed_at <= $1::timestamptz order by a.id desc limit 1
+`;
+
+const REFUSALS = `
+  select id::text, rfc3339(refused_at) as refused_at, replica, actor, auth, remote_address, call, fleet, status, code,
+    request_id, left_out
+  from refusals
+  where ($1::bigint is null or (refused_at, id) < (select b.refused_at, b.id from refusals b where b.id = $1))
+    and ($3::text[] is null or fleet = any ($3))
+    and ($4::text is null or actor = $4)
+    and ($5::text is null or remote_address = $5)
+    and ($6::text is null or code = $6)
+    and ($7::timestamptz is null or refused_at >= $7)
+    and ($8::timestamptz is null or refused_at < $8)
+  order by refusals.refused_at desc, id desc limit $2
 `;

@@ -113,6 +113,10 @@ export const ROUTES: Readonly<Partial<Record<string, Route | 'open'>>> = {
   'GET /lora/history/:position': route('read', 'found'),
   'GET /lora/history/export': route('export', 'some'),
   'GET /audit/access': route('audit', 'whole'),
+  'GET /audit/checkpoint': route('read', 'none'),
+  'GET /audit/checkpoints': route('read', 'none'),
+  'GET /audit/key': route('read', 'none'),
+  'GET /audit/refusals': route('audit', 'some'),
 };
 
 /** The pages that describe the calls, and all below them: they are no routes of a controller. */

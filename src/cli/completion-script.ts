@@ -21,7 +21,7 @@ function choicesOf(program: Command): string[] {
 function filesOf(program: Command): string[] {
   const options = [program, ...program.commands].flatMap(({ options }) => options);
   return options
-    .filter(({ flags }) => flags.includes('<file>'))
+    .filter(({ flags }) => /<file(\.\.\.)?>/.test(flags))
     .flatMap(({ long, short }) => [long, short].filter((flag) => flag != null));
 }
 

@@ -11,11 +11,12 @@ import { addHistory } from './history.js';
 import { addKill } from './kill.js';
 import { DEFAULT_URL, seconds, urls } from './options.js';
 import { addRollback } from './rollback.js';
-import type { Act, Run } from './session.js';
+import type { Act, Run, RunOffline } from './session.js';
 import { addStatus } from './status.js';
 import type { Terminal } from './terminal.js';
 import { shellWord } from './text.js';
 import { addToken } from './token.js';
+import { addVerify } from './verify.js';
 
 export interface Surroundings {
   readonly terminal: Terminal;
@@ -43,9 +44,14 @@ Times are in UTC.`;
 export async function loractl(words: readonly string[], surroundings: Surroundings): Promise<number> {
   const { terminal } = surroundings;
   let code: number = EXIT.done;
-  const program = programOf(surroundings, async (command, act) => {
+  const run: Run = async (command, act) => {
     code = await endOf(command, act, surroundings);
-  });
+  };
+  const runOffline: RunOffline = async (command, act) => {
+    const { json = false } = command.optsWithGlobals<CommonOptions>();
+    code = await act({ terminal, json });
+  };
+  const program = programOf(surroundings, run, runOffline);
   try {
     await program.parseAsync(words, { from: 'user' });
     return code;
@@ -57,7 +63,11 @@ export async function loractl(words: readonly string[], surroundings: Surroundin
   }
 }
 
-export function programOf({ terminal, version, defaultUrls }: Surroundings, run: Run): Command {
+export function programOf(
+  { terminal, version, defaultUrls }: Surroundings,
+  run: Run,
+  runOffline: RunOffline,
+): Command {
   const program = new Command('loractl')
     .description('The kill-switch of LoRA adapters, from the command line.')
     .version(version)
@@ -96,6 +106,7 @@ export function programOf({ terminal, version, defaultUrls }: Surroundings, run:
     .option('--timeout <seconds>', 'how long to try', seconds, 10);
   const add = [addStatus, addKill, addEnable, addRollback, addDeploy, addHistory, addExport, addEngines];
   for (const each of add) each(program, run);
+  addVerify(program, runOffline);
   addToken(program, terminal);
   addCompletion(program, terminal);
   // Begun before this is reached; it stands here to be found.

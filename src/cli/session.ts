@@ -3,12 +3,16 @@ import type { Command } from 'commander';
 import type { Client } from './client.js';
 import type { Terminal } from './terminal.js';
 
-/** What every command works with. */
-export interface Session {
-  readonly client: Client;
+/** What a command works with that asks no service. */
+export interface Desk {
   readonly terminal: Terminal;
   /** Nothing but JSON on standard output. */
   readonly json: boolean;
+}
+
+/** What every other command works with. */
+export interface Session extends Desk {
+  readonly client: Client;
   readonly now: () => Date;
   /** Ctrl-C. */
   readonly interrupted: AbortSignal;
@@ -21,3 +25,6 @@ export type Act = (session: Session) => Promise<number>;
 
 /** Runs what one command asks, with the options that were given. */
 export type Run = (command: Command, act: Act) => Promise<void>;
+
+/** The same for a command that asks no service. */
+export type RunOffline = (command: Command, act: (desk: Desk) => Promise<number>) => Promise<void>;

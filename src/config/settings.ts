@@ -22,6 +22,12 @@ export interface Settings {
   readonly access: 'open' | 'required';
   /** The file of those who may call, by the hashes of their tokens. */
   readonly accessFile: string | undefined;
+  /** How often a checkpoint is taken when there is something new, and the past is checked. */
+  readonly auditCheckpointSeconds: number;
+  /** Where each checkpoint is also written as a file. */
+  readonly auditCheckpointDir: string | undefined;
+  /** The key that signs checkpoints; absent: the embedded PostgreSQL has one beside it, and no other signs. */
+  readonly auditSigningKeyFile: string | undefined;
 }
 
 /** The environment variables behind {@link Settings}: what README, compose file and tests may name. */
@@ -38,6 +44,9 @@ export const SETTING_NAMES = [
   'ENGINE_TTL_SECONDS',
   'ACCESS',
   'ACCESS_FILE',
+  'AUDIT_CHECKPOINT_SECONDS',
+  'AUDIT_CHECKPOINT_DIR',
+  'AUDIT_SIGNING_KEY_FILE',
 ] as const;
 
 export const SETTINGS = Symbol('SETTINGS');
@@ -105,6 +114,10 @@ export function readSettings(env: Readonly<Partial<Record<string, string>>>): Se
     engineTtlSeconds: read('ENGINE_TTL_SECONDS', positive, 'a number of seconds from 1 to 1000000') ?? 15,
     access: accessFile === undefined ? 'open' : 'required',
     accessFile,
+    auditCheckpointSeconds:
+      read('AUDIT_CHECKPOINT_SECONDS', positive, 'a number of seconds from 1 to 1000000') ?? 60,
+    auditCheckpointDir: read('AUDIT_CHECKPOINT_DIR', (text) => text, 'a folder'),
+    auditSigningKeyFile: read('AUDIT_SIGNING_KEY_FILE', (text) => text, 'a file'),
   };
   if (settings.databaseOwnerUrl !== undefined && settings.databaseUrl === undefined) {
     problems.push('DATABASE_OWNER_URL needs DATABASE_URL beside it.');

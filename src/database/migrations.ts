@@ -2,6 +2,9 @@ import { CreateLog1795556400000 } from '../../migrations/1795556400000-create-lo
 import { CreateEngines1795571100000 } from '../../migrations/1795571100000-create-engines.js';
 import { AppendTogether1795580000000 } from '../../migrations/1795580000000-append-together.js';
 import { CreateAccess1795580300000 } from '../../migrations/1795580300000-create-access.js';
+import { ServeAuditors1795840000000 } from '../../migrations/1795840000000-serve-auditors.js';
+import { KeepCheckpoints1795840100000 } from '../../migrations/1795840100000-keep-checkpoints.js';
+import { KeepRefusals1795840200000 } from '../../migrations/1795840200000-keep-refusals.js';
 
 /** Every migration, in order; listed one by one so that none is applied by accident of a file name. */
 export const MIGRATIONS = [
@@ -9,4 +12,7 @@ export const MIGRATIONS = [
   CreateEngines1795571100000,
   AppendTogether1795580000000,
   CreateAccess1795580300000,
+  ServeAuditors1795840000000,
+  KeepCheckpoints1795840100000,
+  KeepRefusals1795840200000,
 ];

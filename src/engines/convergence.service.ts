@@ -4,7 +4,7 @@ import { Injectable } from '@nestjs/common';
 
 import { EventStore } from '../event-store/event-store.js';
 import { Problem } from '../http/problem.js';
-import { LogUnavailable, unknownFleet } from '../lora/domain/errors.js';
+import { LogUnavailable, UnknownFleet } from '../lora/domain/errors.js';
 import { type Convergence, convergenceOf } from './convergence.js';
 import { EngineReports } from './engine-reports.js';
 import { EnginesStore } from './engines.store.js';
@@ -31,7 +31,7 @@ export class ConvergenceService {
     await this.events.readIndex.confirm();
     const { memory } = this.events;
     const known = memory.get(fleet);
-    if (known === null) throw unknownFleet(fleet, memory.names());
+    if (known === null) throw new UnknownFleet(fleet, memory.names());
     const asked = generation ?? known.generation;
     const standings = await this.engines.standings(fleet, asked, 'today');
     if (standings === undefined) {

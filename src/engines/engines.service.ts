@@ -5,7 +5,7 @@ import type { Caller } from '../http/caller.js';
 import { checkFleet, fleetsAsked, type Identity, scopeOf } from '../http/identity.js';
 import { pageOf } from '../http/page.js';
 import { Problem } from '../http/problem.js';
-import { unknownFleet } from '../lora/domain/errors.js';
+import { UnknownFleet } from '../lora/domain/errors.js';
 import { EngineReports, ofSomebodyElse } from './engine-reports.js';
 import type { EngineBody, EnginePageBody, ReportBody, ReportTakenBody } from './engines.dto.js';
 import { EnginesStore } from './engines.store.js';
@@ -31,7 +31,7 @@ export class EnginesService {
   ): Promise<ReportTakenBody> {
     const owner = identity.auth === 'none' ? null : identity.actor;
     const standsIn = await this.reports.store(id, fleet, report, { owner, onlyOwn });
-    if (standsIn === '') throw unknownFleet(fleet, this.events.memory.names());
+    if (standsIn === '') throw new UnknownFleet(fleet, this.events.memory.names());
     if (standsIn !== fleet) {
       const detail =
         `Engine ${id} stands registered in fleet ${standsIn}. Give this one another id, ` +

@@ -6,7 +6,6 @@ import type {
   ExportedRoll,
   ExportedRow,
   FleetAt,
-  Happened,
   LogHead,
   LogPart,
 } from './audit-rows.js';
@@ -34,10 +33,6 @@ export class AuditReader {
   /** The acknowledgements of the kills among those positions. */
   exportAcknowledgements(part: LogPart, from: number, to: number): Promise<ExportedAcknowledgement[]> {
     return this.rows<ExportedAcknowledgement>(ACKNOWLEDGEMENTS, [from, to, part.fleets]);
-  }
-
-  happened(part: LogPart): Promise<Happened> {
-    return this.one<Happened>(HAPPENED, [part.since, part.until, part.fleets]);
   }
 
   /** Those of the fleets (null: of all) that had a state at a time, by name, after one of them. */
@@ -85,7 +80,7 @@ const EXPORT = `
       and ($5::text[] is null or fleet = any ($5))
     order by position limit $6
   ) e
-  left join fleet_states s on s.fleet = e.fleet and s.generation = e.position
+  left join fleet_states s on s.fleet = e.fleet and s.generation = e.position and s.recorded_at = e.recorded_at
   order by e.position
 `;
 
@@ -98,52 +93,6 @@ const ACKNOWLEDGEMENTS = `
   select log_id, generation, engine, fleet, observed_adapters, rfc3339(acknowledged_at) as acknowledged_at
   from kill_acknowledgements where generation between $1 and $2 and ($3::text[] is null or fleet = any ($3))
   order by generation, log_id, engine
-`;
-
-const HAPPENED = `
-  with part as materialized (
-    select position, recorded_at, fleet, type, enabled, actor, reason, reference from events
-    where ($1::timestamptz is null or recorded_at >= $1) and ($2::timestamptz is null or recorded_at < $2)
-      and ($3::text[] is null or fleet = any ($3))
-  ), before as materialized (
-    select f.fleet, s.enabled from fleet_names() as f(fleet)
-    left join lateral (
-      select (state ->> 'enabled')::boolean as enabled from fleet_states
-      where fleet = f.fleet and recorded_at < $1 order by recorded_at desc limit 1
-    ) s on true
-    where $3::text[] is null or f.fleet = any ($3)
-  ), flips as (
-    select * from (
-      select p.*, coalesce(lag(p.enabled) over (partition by p.fleet order by p.position), b.enabled, true) as was
-      from part p join before b on b.fleet = p.fleet
-    ) t where enabled <> was
-  )
-  select rfc3339(clock_timestamp()) as now,
-    coalesce((select jsonb_agg(to_jsonb(c)) from (
-      select type, fleet, actor, count(*) as events from part group by grouping sets ((type), (fleet), (actor))
-    ) c), '[]') as counts,
-    coalesce((select jsonb_agg(fleet order by fleet) from before where not enabled), '[]') as disabled_before,
-    coalesce((select jsonb_agg(jsonb_build_object('position', f.position, 'recorded_at', rfc3339(f.recorded_at),
-      'fleet', f.fleet, 'type', f.type, 'enabled', f.enabled, 'actor', f.actor, 'reason', f.reason,
-      'reference', f.reference, 'enabled_again_at', rfc3339(n.recorded_at), 'acknowledged_at', rfc3339(k.last_at))
-      order by f.position)
-      from flips f
-      left join lateral (
-        select e.recorded_at from events e
-        where not f.enabled and e.fleet = f.fleet and e.type = 'LoraEnabled' and e.position > f.position
-        order by e.position limit 1
-      ) n on true
-      left join lateral (
-        select max(a.acknowledged_at) as last_at from kill_rolls r
-        join kill_acknowledgements a on a.log_id = r.log_id and a.generation = r.generation and a.engine = any (r.engines)
-        where not f.enabled and r.generation = f.position
-          and a.acknowledged_at < coalesce((select min(e.recorded_at) from events e
-            where e.fleet = f.fleet and e.position > f.position), 'infinity')
-          and not exists (select from log_adoptions o where o.log_id = r.log_id and o.adopted_at > r.killed_at)
-        group by r.log_id, r.engines having count(*) = cardinality(r.engines)
-        order by last_at limit 1
-      ) k on true
-    ), '[]') as flips
 `;
 
 const FLEETS_AT = `

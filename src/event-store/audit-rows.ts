@@ -1,4 +1,3 @@
-import type { LoraEvent } from '../lora/domain/events.js';
 import type { FleetState } from '../lora/domain/state.js';
 
 /** A part of the log; times are RFC 3339. */
@@ -55,39 +54,6 @@ export interface LogHead {
   readonly position: number;
   readonly now: string;
   readonly adoptions: readonly Adoption[];
-}
-
-/** An event after which `enabled` was another than before. */
-export interface Flip {
-  readonly position: number;
-  readonly recorded_at: string;
-  readonly fleet: string;
-  readonly type: LoraEvent['type'];
-  readonly enabled: boolean;
-  readonly actor: string;
-  readonly reason: string;
-  readonly reference: string | null;
-  /** When the fleet was enabled again; null while it has not been. */
-  readonly enabled_again_at: string | null;
-  /** When the last engine on the kill's roll acknowledged it; null where one has not, or none was registered. */
-  readonly acknowledged_at: string | null;
-}
-
-export interface Counted {
-  readonly type: string | null;
-  readonly fleet: string | null;
-  readonly actor: string | null;
-  readonly events: number;
-}
-
-/** What happened in a part of the log, all as of one moment. */
-export interface Happened {
-  readonly now: string;
-  readonly counts: readonly Counted[];
-  /** Fleets that stood disabled when the part began. */
-  readonly disabled_before: readonly string[];
-  /** In order. */
-  readonly flips: readonly Flip[];
 }
 
 export interface FleetAt {

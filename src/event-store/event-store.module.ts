@@ -7,10 +7,11 @@ import { AuditReader } from './audit-reader.js';
 import { EventEntity } from './event.entity.js';
 import { EventReader } from './event-reader.js';
 import { EventStore } from './event-store.js';
+import { TallyReader } from './tally-reader.js';
 
 @Module({
   imports: [TypeOrmModule.forFeature([EventEntity])],
-  providers: [EventStore, EventReader, AuditReader],
-  exports: [EventStore, EventReader, AuditReader],
+  providers: [EventStore, EventReader, AuditReader, TallyReader],
+  exports: [EventStore, EventReader, AuditReader, TallyReader],
 })
 export class EventStoreModule {}

@@ -1,3 +1,4 @@
+import { EXPORT_FORMAT } from '../audit/core/export-lines.js';
 import type { AuditReader } from '../event-store/audit-reader.js';
 import type { ExportedRow, LogHead, LogPart } from '../event-store/audit-rows.js';
 import type { EventBody } from '../lora/domain/events.js';
@@ -6,8 +7,6 @@ import { csvLine } from './csv.js';
 export const EXPORT_FORMATS = ['ndjson', 'csv'] as const;
 export type ExportFormat = (typeof EXPORT_FORMATS)[number];
 
-/** Names the form of the NDJSON export, for whoever reads one years later; docs/event-format.md describes it. */
-const FORMAT = 'lora-log-export/1';
 const ROWS_AT_ONCE = 1000;
 
 /** The members of an event as columns of the CSV, in order. */
@@ -64,7 +63,7 @@ const ndjson: Form = {
   begin: ({ log_id, position, now, adoptions }, { fleets, ...part }) => {
     const limited = fleets === null || part.fleet !== null ? {} : { fleets };
     const about = { log_id, position, exported_at: now, ...part, ...limited, adoptions };
-    return line({ record: 'log', format: FORMAT, ...about });
+    return line({ record: 'log', format: EXPORT_FORMAT, ...about });
   },
   event: (row) => line({ record: 'event', ...row }),
   end: (seen) => line({ record: 'end', ...seen }),

@@ -11,9 +11,9 @@ import {
   HistoryEvent,
   HistoryPageBody,
   HistoryQuery,
-  PartQuery,
   PositionPath,
   SummaryBody,
+  SummaryQuery,
 } from './history.dto.js';
 import { HistoryService } from './history.service.js';
 
@@ -32,11 +32,13 @@ export class HistoryController {
   }
 
   @Get('summary')
-  @ApiOperation({ summary: 'A part of the log, counted: events, time spent disabled, and every kill' })
-  @ApiQuery({ type: PartQuery })
+  @ApiOperation({
+    summary: 'A part of the log, counted: events, time spent disabled, and every kill, newest first',
+  })
+  @ApiQuery({ type: SummaryQuery })
   @ApiOkResponse({ type: SummaryBody })
   @ApiProblems(400, 503)
-  summary(@StrictQuery(PartQuery) query: PartQuery, @FromCaller() { identity }: Caller) {
+  summary(@StrictQuery(SummaryQuery) query: SummaryQuery, @FromCaller() { identity }: Caller) {
     return this.history.summary(identity, query);
   }
 

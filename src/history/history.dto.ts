@@ -12,7 +12,8 @@ import {
 } from '../http/validation.js';
 import { EVENT_TYPES, type EventBody } from '../lora/domain/events.js';
 import { EXPORT_FORMATS, type ExportFormat } from './export.js';
-import type { KillSummary, Summary } from './summary.js';
+import type { Kill } from '../event-store/tally-reader.js';
+import type { Summary } from './summary.js';
 import { FLEET_PATTERN, REASON_MAX, REFERENCE_MAX } from '../lora/domain/names.js';
 
 export class HistoryQuery {
@@ -73,6 +74,14 @@ export class PartQuery {
   until?: string;
 }
 
+export class SummaryQuery extends PartQuery {
+  @PageSize()
+  limit?: string;
+
+  @NumberCursor()
+  cursor?: string;
+}
+
 export class ExportQuery extends PartQuery {
   @Optional()
   @IsIn(EXPORT_FORMATS, { message: `must be ${EXPORT_FORMATS.join(' or ')}` })
@@ -122,7 +131,7 @@ export class HistoryPageBody extends ScopedBody {
   next_cursor!: string | null;
 }
 
-class KillSummaryBody implements KillSummary {
+class KillBody implements Kill {
   @ApiProperty({ type: Number }) position!: number;
   @ApiProperty({ type: String, format: 'date-time' }) recorded_at!: string;
   @ApiProperty({ type: String }) fleet!: string;
@@ -152,7 +161,15 @@ export class SummaryBody extends ScopedBody implements Summary {
   @counts('Events of each type.') by_type!: Record<string, number>;
   @counts('Events of each fleet.') by_fleet!: Record<string, number>;
   @counts('Events of each actor.') by_actor!: Record<string, number>;
-  @counts('Seconds that each fleet stood disabled.') disabled_seconds!: Record<string, number>;
-  @ApiProperty({ type: [KillSummaryBody], description: 'Every event that turned `enabled` off.' })
-  kills!: KillSummaryBody[];
+  @counts('Seconds that a fleet stood disabled; a fleet that did not is not named.')
+  disabled_seconds!: Record<string, number>;
+  @ApiProperty({ type: [KillBody], description: 'Events that turned `enabled` off, newest first.' })
+  kills!: KillBody[];
+
+  @ApiProperty({
+    type: String,
+    nullable: true,
+    description: 'Leads to older kills; null when there are none.',
+  })
+  next_cursor!: string | null;
 }

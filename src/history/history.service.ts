@@ -8,12 +8,21 @@ import { AuditReader } from '../event-store/audit-reader.js';
 import type { LogPart } from '../event-store/audit-rows.js';
 import { bodyOf } from '../event-store/event.entity.js';
 import { EventReader, type LoggedRow } from '../event-store/event-reader.js';
-import { checkFleet, fleetsAsked, type Identity, type Scoped, scopeOf } from '../http/identity.js';
+import { TallyReader } from '../event-store/tally-reader.js';
+import { checkFleet, fleetsAsked, type Identity, scopeOf } from '../http/identity.js';
 import { pageOf } from '../http/page.js';
 import { Problem } from '../http/problem.js';
 import { exported } from './export.js';
-import type { ExportQuery, HistoryEvent, HistoryPageBody, HistoryQuery, PartQuery } from './history.dto.js';
-import { summarise, type Summary } from './summary.js';
+import type {
+  ExportQuery,
+  HistoryEvent,
+  HistoryPageBody,
+  HistoryQuery,
+  PartQuery,
+  SummaryBody,
+  SummaryQuery,
+} from './history.dto.js';
+import { summaryOf } from './summary.js';
 
 /** Exports that one replica sends at a time. */
 const EXPORTS_MAX = 4;
@@ -27,6 +36,7 @@ export class HistoryService {
   constructor(
     private readonly reader: EventReader,
     private readonly audit: AuditReader,
+    private readonly tallies: TallyReader,
   ) {}
 
   /** @throws Problem 404 when the log has nothing at that position, 403 when it is of a fleet of others */
@@ -37,9 +47,13 @@ export class HistoryService {
     return historyEvent(event);
   }
 
-  async summary(identity: Identity, query: PartQuery): Promise<Summary & Scoped> {
+  async summary(identity: Identity, { cursor, limit, ...query }: SummaryQuery): Promise<SummaryBody> {
     const part = partOf(identity, query);
-    return { ...summarise(part, await this.audit.happened(part)), ...scopeOf(identity, query.fleet) };
+    const size = pageSize(limit);
+    await this.tallies.catchUp();
+    const tallied = await this.tallies.read(part, cursor === undefined ? null : Number(cursor), size + 1);
+    const { page: kills, next_cursor } = pageOf(tallied.kills, size, positionOf);
+    return { ...summaryOf(part, tallied), kills, ...scopeOf(identity, query.fleet), next_cursor };
   }
 
   /**
@@ -74,14 +88,17 @@ export class HistoryService {
 
   async page(identity: Identity, { cursor, limit, fleet, ...rest }: HistoryQuery): Promise<HistoryPageBody> {
     const filter = { ...rest, fleets: fleetsAsked(identity, fleet) };
-    const size = Number(limit ?? 100);
+    const size = pageSize(limit);
     const before = cursor === undefined ? undefined : Number(cursor);
     const { events, readTo } = await this.reader.page(filter, before, size + 1);
-    const { page, next_cursor } = pageOf(events, size, ({ position }) => String(position));
+    const { page, next_cursor } = pageOf(events, size, positionOf);
     const goOn = next_cursor ?? (readTo === null ? null : String(readTo));
     return { events: page.map(historyEvent), ...scopeOf(identity, fleet), next_cursor: goOn };
   }
 }
+
+const pageSize = (limit: string | undefined): number => Number(limit ?? 100);
+const positionOf = ({ position }: { position: number }): string => String(position);
 
 function partOf(identity: Identity, { since, until, fleet }: PartQuery): LogPart {
   const fleets = fleetsAsked(identity, fleet);

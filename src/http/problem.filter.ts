@@ -1,8 +1,9 @@
 import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException, Logger } from '@nestjs/common';
 import type { Application, Request, Response } from 'express';
 
-import { LogUnavailable, Refusal } from '../lora/domain/errors.js';
+import { LogUnavailable, Refusal, UnknownFleet } from '../lora/domain/errors.js';
 import { CauseLog } from './cause-log.js';
+import { admissionOf } from './identity.js';
 import { Problem } from './problem.js';
 
 /** Answers every exception with a problem document; what is not foreseen is logged and not shown. */
@@ -10,6 +11,9 @@ import { Problem } from './problem.js';
 export class ProblemFilter implements ExceptionFilter {
   private readonly logger = new Logger('Http');
   private readonly causes = new CauseLog();
+
+  /** @param answered is told of every problem, once it has been answered */
+  constructor(private readonly answered: (problem: Problem, request: Request) => void) {}
 
   catch(exception: unknown, host: ArgumentsHost): void {
     const request = host.switchToHttp().getRequest<Request>();
@@ -24,11 +28,12 @@ export class ProblemFilter implements ExceptionFilter {
       .set(problem.headers)
       .type('application/problem+json')
       .end(JSON.stringify(problem.toDocument(request.path)));
+    this.answered(problem, request);
   }
 
   private problemOf(exception: unknown, request: Request): Problem {
     if (exception instanceof Problem) return exception;
-    if (exception instanceof Refusal) return Problem.refused(exception);
+    if (exception instanceof Refusal) return Problem.refused(asKnownTo(request, exception));
     if (exception instanceof LogUnavailable) {
       this.causes.note(exception, performance.now());
       return Problem.unavailable(exception);
@@ -44,6 +49,12 @@ export class ProblemFilter implements ExceptionFilter {
       'The service failed in a way that was not foreseen; it is in its log.',
     );
   }
+}
+
+/** Who is limited to some fleets hears of no others. */
+function asKnownTo(request: Request, refusal: Refusal): Refusal {
+  const { fleets } = admissionOf(request).identity;
+  return fleets !== null && refusal instanceof UnknownFleet ? refusal.among(fleets) : refusal;
 }
 
 /** A command that is refused says so, whatever it is refused for. */

@@ -26,7 +26,7 @@ import type {
   RollBackLora,
 } from './domain/commands.js';
 import { decide } from './domain/decide.js';
-import { LogUnavailable, Refusal, unknownFleet } from './domain/errors.js';
+import { LogUnavailable, Refusal, UnknownFleet } from './domain/errors.js';
 import { type StoredState, tagMatches, tagOf } from './domain/view.js';
 import { type KillTarget, refuseOtherFleet } from './kill-target.js';
 import type { DisableBody } from './lora.dto.js';
@@ -178,7 +178,7 @@ export class LoraService {
   /** Before the first start has made a fleet, that one does not exist says nothing of whether it will. */
   private noSuchFleet(fleet: string, key: string): Error {
     const { memory } = this.store;
-    if (!memory.isEmpty) return unknownFleet(fleet, memory.names());
+    if (!memory.isEmpty) return new UnknownFleet(fleet, memory.names());
     return new LogUnavailable('The log has no fleet yet. Nothing was changed.', 'none', key);
   }
 

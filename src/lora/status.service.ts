@@ -7,7 +7,7 @@ import type { FleetSnapshot } from '../event-store/log-memory.js';
 import { Answer, jsonHeaders } from '../http/answer.js';
 import { type Identity, mayReach, scopeOf } from '../http/identity.js';
 import { pageOf } from '../http/page.js';
-import { LogUnavailable, Refusal, unknownFleet } from './domain/errors.js';
+import { LogUnavailable, Refusal, UnknownFleet } from './domain/errors.js';
 import { tagMatches, tagOf, viewOf } from './domain/view.js';
 import type { FleetPageBody } from './lora.dto.js';
 import { stateText } from './state-text.js';
@@ -105,7 +105,7 @@ export class StatusService {
     await this.store.readIndex.confirm();
     if (this.store.memory.isEmpty) throw new LogUnavailable('The log has not been read yet.');
     const snapshot = this.store.memory.get(fleet);
-    if (snapshot === null) throw unknownFleet(fleet, this.store.memory.names());
+    if (snapshot === null) throw new UnknownFleet(fleet, this.store.memory.names());
     return snapshot;
   }
 
@@ -156,7 +156,7 @@ export class StatusService {
     if (memory.logId === undefined || memory.isEmpty)
       throw new LogUnavailable('The log has not been read yet.');
     const snapshot = memory.seen(fleet);
-    if (snapshot === null) throw unknownFleet(fleet, memory.names());
+    if (snapshot === null) throw new UnknownFleet(fleet, memory.names());
     return { snapshot, logId: memory.logId };
   }
 

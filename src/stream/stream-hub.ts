@@ -7,7 +7,7 @@ import { SETTINGS, type Settings } from '../config/settings.js';
 import { EventStore } from '../event-store/event-store.js';
 import type { FleetSnapshot } from '../event-store/log-memory.js';
 import { Problem } from '../http/problem.js';
-import { LogUnavailable, unknownFleet } from '../lora/domain/errors.js';
+import { LogUnavailable, UnknownFleet } from '../lora/domain/errors.js';
 import { tagOf } from '../lora/domain/view.js';
 import { Audience, type Listener } from './audience.js';
 import { HangUps } from './hang-ups.js';
@@ -149,7 +149,7 @@ export class StreamHub implements OnModuleInit {
       throw new LogUnavailable('This replica cannot follow the log now: use another one.');
     }
     const snapshot = memory.get(fleet);
-    if (snapshot === null) throw unknownFleet(fleet, memory.names());
+    if (snapshot === null) throw new UnknownFleet(fleet, memory.names());
     return { logId: memory.logId, snapshot };
   }
 

@@ -4,6 +4,7 @@ import type { Application } from 'express';
 import { DESCRIPTION_PATHS, type Role, ROLES, ROUTES } from '../../src/access/roles.js';
 import { bearer, newToken, TestAccessFile } from '../support/access.js';
 import { startApp, type TestApp } from '../support/app.js';
+import { createDatabase, type TestDatabase } from '../support/database.js';
 import { appendsNothing, expectProblem } from '../support/problem.js';
 import { RawConnection } from '../support/raw-http.js';
 
@@ -42,7 +43,11 @@ const CALLS: Readonly<Record<string, Call>> = {
   'GET /lora/history/summary': { path: '/lora/history/summary', may: READERS },
   'GET /lora/history/:position': { path: '/lora/history/1', may: READERS },
   'GET /lora/history/export': { path: '/lora/history/export', may: AUDITORS },
+  'GET /audit/checkpoint': { path: '/audit/checkpoint', may: READERS },
+  'GET /audit/checkpoints': { path: '/audit/checkpoints', may: READERS },
+  'GET /audit/key': { path: '/audit/key', may: READERS },
   'GET /audit/access': { path: '/audit/access', may: AUDITORS },
+  'GET /audit/refusals': { path: '/audit/refusals', may: AUDITORS },
   // From elsewhere: on this machine it is open.
   'GET /metrics': { path: '/metrics', may: READERS },
   'GET /docs': { path: '/docs', may: READERS },
@@ -52,6 +57,7 @@ const OPEN = ['GET /health', 'GET /health/live', 'GET /health/ready'];
 
 const tokens = new Map(ROLES.map((role) => [role, newToken()]));
 const expired = newToken();
+let database: TestDatabase;
 let file: TestAccessFile;
 let service: TestApp;
 
@@ -60,12 +66,16 @@ beforeAll(async () => {
     ...ROLES.map((role) => ({ name: `a-${role}`, role, token: tokens.get(role) })),
     { name: 'of-old', role: 'admin', token: expired, expires_at: '2020-01-01T00:00:00Z' },
   ]);
-  service = await startApp({ ACCESS_FILE: file.path });
+  database = await createDatabase();
+  service = await startApp({ ACCESS_FILE: file.path }, database);
 });
 afterAll(async () => {
-  await service.close();
+  await database.drop();
   await file.remove();
 });
+
+/** Refusals that callers were given. */
+let refused = 0;
 
 /** The status and headers of an answer; a stream or a file is not read to its end. */
 async function call(route: string, path: string, body: object | undefined, headers: Record<string, string>) {
@@ -79,6 +89,7 @@ async function call(route: string, path: string, body: object | undefined, heade
   });
   const problem = response.ok ? '' : await response.text();
   reading.abort();
+  if ([401, 403, 409].includes(response.status)) refused++;
   return { status: response.status, challenge: response.headers.get('www-authenticate'), problem };
 }
 
@@ -146,7 +157,17 @@ describe('who calls is known from the head alone', () => {
         // A kill would wait for its body for 1 s, an enable for 10.
         expect(performance.now() - from).toBeLessThan(900);
         connection.close();
+        refused++;
       });
     }
   });
+});
+
+it('every refusal is on record, one by one or counted, and no other', async () => {
+  await service.close();
+  const [recorded] = await database.query<{ refusals: number }>(
+    'select (count(*) + sum(left_out))::int as refusals from refusals',
+  );
+  expect(refused).toBeGreaterThan(100);
+  expect(recorded?.refusals).toBe(refused);
 });

@@ -107,6 +107,12 @@ describe('loractl export, against the service', () => {
       expect(records.map((line) => (JSON.parse(line) as { record: string }).record)).toEqual([
         ...['log', 'event', 'event', 'end'],
       ]);
+      const piped = startLine(['verify', '-']);
+      piped.process.stdin?.end(await readFile(file));
+      expect(await piped.ended()).toBe(2);
+      expect(piped.out()).toContain(
+        'No checkpoint vouches for any of it.\n2 events read: nothing wrong in them.',
+      );
       const csv = await runLine(['export', '--format', 'csv'], { LORA_URL: replica.api.url });
       expect(csv.code).toBe(0);
       expect(csv.out).toContain(',LoraDisabled,default,');

@@ -18,6 +18,9 @@ const DEFAULTS = {
   engineTtlSeconds: 15,
   access: 'open',
   accessFile: undefined,
+  auditCheckpointSeconds: 60,
+  auditCheckpointDir: undefined,
+  auditSigningKeyFile: undefined,
 };
 
 /** One line for each bad setting. */
@@ -57,6 +60,9 @@ describe('readSettings', () => {
         STREAMS_MAX: '7',
         ENGINE_TTL_SECONDS: '30',
         ACCESS_FILE: '/run/secrets/access.json',
+        AUDIT_CHECKPOINT_SECONDS: '5',
+        AUDIT_CHECKPOINT_DIR: '/mnt/worm',
+        AUDIT_SIGNING_KEY_FILE: '/run/secrets/audit.pem',
         SOMETHING_ELSE: 'is not ours',
       }),
     ).toStrictEqual({
@@ -72,6 +78,9 @@ describe('readSettings', () => {
       engineTtlSeconds: 30,
       access: 'required',
       accessFile: '/run/secrets/access.json',
+      auditCheckpointSeconds: 5,
+      auditCheckpointDir: '/mnt/worm',
+      auditSigningKeyFile: '/run/secrets/audit.pem',
     });
     expect(readSettings({ LORA_ENABLED: ' true ', PORT: ' 65535 ' })).toMatchObject({
       loraEnabled: true,

@@ -17,10 +17,14 @@ const tables = (): Promise<{ table: string; comment: string | null }[]> =>
 it('the tables are those that are known here', async () => {
   expect((await tables()).map(({ table }) => table)).toEqual([
     'access_changes',
+    'checkpoints',
     'command_keys',
+    'disabled_spells',
     'engine_presence',
     'engine_presence_epoch',
     'engine_registrations',
+    'event_kinds',
+    'event_tallies',
     'events',
     'fleet_states',
     'kill_acknowledgements',
@@ -28,6 +32,8 @@ it('the tables are those that are known here', async () => {
     'log_adoptions',
     'log_head',
     'migrations',
+    'refusals',
+    'tally_head',
   ]);
 });
 

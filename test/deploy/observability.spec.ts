@@ -60,7 +60,7 @@ const WORDS = [
   'histogram_quantile',
 ];
 /** `instance` is added by Prometheus, the others by the service. */
-const LABELS = ['instance', 'fleet', 'type', 'outcome', 'state', 'le'];
+const LABELS = ['instance', 'fleet', 'type', 'outcome', 'code', 'state', 'le'];
 
 let metrics: Metrics;
 let close: () => Promise<void>;

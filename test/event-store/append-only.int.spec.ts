@@ -22,6 +22,9 @@ beforeAll(async () => {
   await owner.query(`select report_engines_of(
     '[{"engine":"e","fleet":"a","owner":"token:e","only_own":true,"report":{"state":"pending"}}]')`);
   await owner.query(`select record_access(0, 'here', null, '{"access":"open","tokens":[]}')`);
+  await owner.query(`select keep_checkpoint(log_id, 1, sha256('a'), 'note', 'key') from log_head`);
+  await owner.query(`select record_refusals('here', '[{"refusal":"0193a1b2-0000-7000-8000-000000000001","age":0,
+    "actor":"token:e","auth":"token","call":"GET /lora/status","status":403,"code":"forbidden","left_out":0}]')`);
   await owner.query("select remove_engine('e', 'anonymous')");
 });
 afterAll(async () => {
@@ -30,15 +33,20 @@ afterAll(async () => {
   await database.drop();
 });
 
+/** Tables that are counted from the log. */
+const TALLIES = ['disabled_spells', 'event_kinds', 'event_tallies', 'tally_head'];
+
 /** Tables whose rows are never changed. */
 const EVIDENCE = [
   'access_changes',
+  'checkpoints',
   'command_keys',
   'engine_registrations',
   'events',
   'kill_acknowledgements',
   'kill_rolls',
   'log_adoptions',
+  'refusals',
 ];
 
 const everything = async (): Promise<unknown> => {
@@ -51,6 +59,8 @@ const everything = async (): Promise<unknown> => {
     'migrations',
     'engine_registrations',
     'access_changes',
+    'checkpoints',
+    'refusals',
   ];
   return Promise.all(
     tables.map(async (table) => database.query(`select to_jsonb(t) as row from ${table} t order by 1`)),
@@ -90,6 +100,12 @@ const changes = [
   'update access_changes set changed_at = changed_at',
   'delete from access_changes',
   'truncate access_changes',
+  'update checkpoints set note = note',
+  'delete from checkpoints',
+  'truncate checkpoints',
+  'update refusals set left_out = 0',
+  'delete from refusals',
+  'truncate refusals',
   "update engine_registrations set engine = 'another'",
   "update engine_registrations set owner = 'token:another'",
   'update engine_registrations set removed_at = null, removed_by = null',
@@ -166,7 +182,15 @@ describe('the role of the service', () => {
        group by relname order by relname`,
     );
     expect(rows).toEqual(
-      [...EVIDENCE, 'engine_presence', 'engine_presence_epoch', 'fleet_states', 'log_head', 'migrations']
+      [
+        ...EVIDENCE,
+        ...TALLIES,
+        'engine_presence',
+        'engine_presence_epoch',
+        'fleet_states',
+        'log_head',
+        'migrations',
+      ]
         .sort()
         .map((relname) => ({
           relname,
@@ -192,8 +216,17 @@ describe('the role of the service', () => {
     'insert into command_keys select * from command_keys',
     'insert into log_adoptions select gen_random_uuid(), log_id, position from log_adoptions',
     "insert into access_changes (changed_at, replica, access, came, went) values (now(), 'x', '{}', '[]', '[]')",
+    "insert into checkpoints (log_id, size, root, note, key) select log_id, 2, sha256('a'), 'x', 'x' from log_head",
+    "insert into refusals (refusal, refused_at, replica, actor, auth, call, status, code, left_out) values (gen_random_uuid(), now(), 'x', 'x', 'x', 'x', 1, 'x', 0)",
     "insert into migrations (timestamp, name) values (1, 'x')",
     'update fleet_states set generation = 9',
+    "insert into event_kinds (fleet, type, actor) values ('a', 'b', 'c')",
+    'insert into event_tallies values (1, 2, 3)',
+    "insert into disabled_spells values (9, 'a', now(), null, interval '0')",
+    ...TALLIES.map((table) => `delete from ${table}`),
+    'update tally_head set position = 9',
+    'update event_tallies set events = 9',
+    'update disabled_spells set ended_at = now()',
     'delete from fleet_states',
     'truncate fleet_states',
     'update migrations set name = name',
@@ -254,15 +287,15 @@ describe('the role of the service', () => {
   });
 });
 
-it('nobody else may call what appends', async () => {
+it('nobody else may call what appends or counts', async () => {
   const callers = await database.query(
     `select p.proname, a.grantee::regrole::text as grantee, a.privilege_type as privilege
      from pg_proc p, aclexplode(p.proacl) a
-     where p.proname in ('append_batch', 'lock_head') and a.grantee <> p.proowner order by 1`,
+     where p.proname in ('append_batch', 'lock_head', 'tally_log') and a.grantee <> p.proowner order by 1`,
   );
   const grantee = `${database.name}_service`;
   expect(callers).toEqual(
-    ['append_batch', 'lock_head'].map((proname) => ({ proname, grantee, privilege: 'EXECUTE' })),
+    ['append_batch', 'lock_head', 'tally_log'].map((proname) => ({ proname, grantee, privilege: 'EXECUTE' })),
   );
 });
 
@@ -274,6 +307,7 @@ it('every trigger that protects the log fires for everybody, always', async () =
     ),
   ).toEqual([
     { table: 'access_changes', trigger: 'access_changes_are_kept', enabled: 'A' },
+    { table: 'checkpoints', trigger: 'checkpoints_are_kept', enabled: 'A' },
     { table: 'command_keys', trigger: 'command_keys_are_kept', enabled: 'A' },
     { table: 'engine_registrations', trigger: 'engine_registrations_are_kept', enabled: 'A' },
     { table: 'engine_registrations', trigger: 'engine_registrations_only_end', enabled: 'A' },
@@ -283,5 +317,6 @@ it('every trigger that protects the log fires for everybody, always', async () =
     { table: 'log_adoptions', trigger: 'log_adoptions_are_kept', enabled: 'A' },
     { table: 'log_head', trigger: 'log_head_goes_forward', enabled: 'A' },
     { table: 'log_head', trigger: 'log_head_is_kept', enabled: 'A' },
+    { table: 'refusals', trigger: 'refusals_are_kept', enabled: 'A' },
   ]);
 });

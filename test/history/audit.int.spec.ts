@@ -38,6 +38,8 @@ beforeAll(async () => {
 });
 afterAll(() => service.close());
 
+const microseconds = (time = ''): number => Date.parse(time) * 1000 + Number(time.slice(23, 26));
+
 const NOTHING = { observed_generation: null, log_id: null, observed_adapters: [], state: 'pending' };
 
 describe('GET /lora/history/{position}', () => {
@@ -66,15 +68,16 @@ describe('GET /lora/history/summary', () => {
         by_fleet: { canary: 2, default: 6 },
         by_actor: { anonymous: 7, system: 1 },
         kills: [
+          { position: 8, fleet: 'default', enabled_again_at: null, acknowledged_seconds: null },
+          { position: 7, fleet: 'canary', enabled_again_at: null, acknowledged_seconds: null },
           {
             position: 3,
             reason: '=cmd()',
             enabled_again_at: times[4],
             acknowledged_seconds: expect.any(Number) as unknown,
           },
-          { position: 7, fleet: 'canary', enabled_again_at: null, acknowledged_seconds: null },
-          { position: 8, fleet: 'default', enabled_again_at: null, acknowledged_seconds: null },
         ],
+        next_cursor: null,
       },
     });
   });
@@ -82,7 +85,7 @@ describe('GET /lora/history/summary', () => {
   it('is of a part of the log, with what stood before it', async () => {
     const part = `since=${times[3] ?? ''}&until=${times[5] ?? ''}&fleet=default`;
     const { status, body: found } = await service.api.get(`/lora/history/summary?${part}`);
-    const lasted = (Date.parse(times[4] ?? '') - Date.parse(times[3] ?? '')) / 1000;
+    const lasted = Math.round((microseconds(times[4]) - microseconds(times[3])) / 1000) / 1000;
     expect(status).toBe(200);
     expect(found).toMatchObject({
       events: 2,

@@ -2,6 +2,8 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 
+import { plain } from '../../src/cli/colour.js';
+import { loractl } from '../../src/cli/program.js';
 import { eventually } from './http.js';
 
 const LAUNCHER = fileURLToPath(new URL('../../bin/loractl.mjs', import.meta.url));
@@ -68,6 +70,28 @@ export async function runLine(words: readonly string[], env: Record<string, stri
   line.process.stdin?.end();
   const code = await line.ended();
   return { code, out: line.out(), err: line.err() };
+}
+
+/** Runs a command that asks nobody anything, in the test's own process. */
+export async function runInside(words: readonly string[]): Promise<Ran> {
+  let [out, err] = ['', ''];
+  const code = await loractl(words, {
+    terminal: {
+      paint: plain,
+      isInteractive: false,
+      out: (line) => (out += `${line}\n`),
+      err: (line) => (err += `${line}\n`),
+      write: () => Promise.reject(new Error('These are no bytes.')),
+      progress: () => undefined,
+      ask: () => Promise.resolve(''),
+    },
+    version: 'test',
+    defaultUrls: undefined,
+    tokenFrom: () => () => undefined,
+    now: () => new Date(),
+    interrupted: new AbortController().signal,
+  });
+  return { code, out, err };
 }
 
 const quoted = (word: string): string => `'${word.replaceAll("'", String.raw`'\''`)}'`;

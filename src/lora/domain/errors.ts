@@ -33,10 +33,24 @@ export class Refusal extends Error {
 const NAMES_SHOWN = 20;
 
 /** Names the fleets there are: a slip must not look like an answer. */
-export function unknownFleet(fleet: string, names: readonly string[]): Refusal {
-  const more = names.length > NAMES_SHOWN ? ', …' : '';
-  const known = names.slice(0, NAMES_SHOWN).join(', ') + more;
-  return new Refusal('unknown-fleet', `There is no fleet ${fleet}. The fleets are: ${known}.`, null);
+export class UnknownFleet extends Refusal {
+  constructor(
+    private readonly fleet: string,
+    private readonly names: readonly string[],
+  ) {
+    const more = names.length > NAMES_SHOWN ? ', …' : '';
+    const known = names.slice(0, NAMES_SHOWN).join(', ') + more;
+    const are = known === '' ? '' : ` The fleets are: ${known}.`;
+    super('unknown-fleet', `There is no fleet ${fleet}.${are}`, null);
+  }
+
+  /** The same for somebody who may know of these fleets only. */
+  among(fleets: readonly string[]): UnknownFleet {
+    return new UnknownFleet(
+      this.fleet,
+      this.names.filter((name) => fleets.includes(name)),
+    );
+  }
 }
 
 /** For a call over all fleets by somebody who has only these. */

@@ -1,0 +1,91 @@
+import { createReadStream } from 'node:fs';
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { type Command, InvalidArgumentError } from 'commander';
+
+import { evidenceOf, type Note } from '../audit/core/evidence.js';
+import { NoteError, readVerifierKey, type VerifierKey } from '../audit/core/note.js';
+import { readReceipts, type Receipt } from '../audit/core/receipt.js';
+import { type Verdict, verifyLog } from '../audit/core/verify-log.js';
+import { lineBatches } from './line-batches.js';
+import type { Desk, RunOffline } from './session.js';
+import { verdictLines } from './verify-words.js';
+
+/** What scripts go by; a command line that is not understood ends with 2, too. */
+const EXITS: Readonly<Record<Verdict['outcome'], number>> = { unaltered: 0, altered: 1, unknown: 2 };
+
+const CHUNK_BYTES = 1 << 20;
+
+const END_OF_HELP = `
+Exit codes: 0 unaltered, 1 altered (the first position that is wrong is named), 2 cannot tell.
+Take checkpoints and receipts that are older than the file, from where nobody who can change the log can change them.`;
+
+interface VerifyOptions {
+  readonly key?: readonly VerifierKey[];
+  readonly checkpoint?: readonly string[];
+  readonly receipt?: readonly Receipt[];
+}
+
+export function addVerify(program: Command, run: RunOffline): void {
+  program
+    .command('verify')
+    .description('whether an export is the log as it was signed; asks no service')
+    .argument('<file>', 'of loractl export, NDJSON; - is standard input')
+    .option('--key <key...>', 'who may have signed, as GET /audit/key shows it', addKey)
+    .option('--checkpoint <file...>', 'signed checkpoints, or folders of them')
+    .option('--receipt <receipt...>', 'of commands, as their header Lora-Receipt had them', addReceipts)
+    .addHelpText('after', END_OF_HELP)
+    .action((file: string, options: VerifyOptions, command: Command) =>
+      run(command, (desk) => verify(desk, file, options)),
+    );
+}
+
+async function verify({ terminal, json }: Desk, file: string, options: VerifyOptions): Promise<number> {
+  const verdict = await verdictOf(file, options);
+  const code = EXITS[verdict.outcome];
+  if (json) terminal.out(JSON.stringify({ exit_code: code, ...verdict }));
+  else for (const line of verdictLines(verdict)) terminal.out(line);
+  return code;
+}
+
+async function verdictOf(
+  file: string,
+  { key = [], checkpoint = [], receipt = [] }: VerifyOptions,
+): Promise<Verdict> {
+  try {
+    const notes = await notesAt(checkpoint);
+    const chunks = createReadStream(file, { highWaterMark: CHUNK_BYTES, ...(file === '-' && { fd: 0 }) });
+    return await verifyLog(lineBatches(chunks), evidenceOf(notes, key, receipt));
+  } catch (error) {
+    const why = [`It could not be read: ${error instanceof Error ? error.message : String(error)}.`];
+    return { outcome: 'unknown', log_id: null, events: 0, covered: 0, position: null, why };
+  }
+}
+
+/** @param paths of files, or of folders of them */
+async function notesAt(paths: readonly string[]): Promise<Note[]> {
+  const notes: Note[] = [];
+  for (const path of paths) {
+    const isFolder = (await stat(path)).isDirectory();
+    const files = isFolder ? (await readdir(path)).sort().map((name) => join(path, name)) : [path];
+    for (const name of files) notes.push({ name, text: await readFile(name, 'utf8') });
+  }
+  return notes;
+}
+
+function addKey(text: string, before: readonly VerifierKey[] = []): readonly VerifierKey[] {
+  try {
+    return [...before, readVerifierKey(text)];
+  } catch (error) {
+    if (!(error instanceof NoteError)) throw error;
+    throw new InvalidArgumentError(error.message);
+  }
+}
+
+function addReceipts(text: string, before: readonly Receipt[] = []): readonly Receipt[] {
+  const receipts = readReceipts(text);
+  if (receipts === undefined)
+    throw new InvalidArgumentError('A receipt is <log_id>/<position>/<leaf>; several have commas between.');
+  return [...before, ...receipts];
+}

@@ -1,0 +1,153 @@
+import { Injectable } from '@nestjs/common';
+
+import { Database } from '../database/database.js';
+import { LogUnavailable } from '../lora/domain/errors.js';
+import type { LogPart } from './audit-rows.js';
+import { ask } from './unavailable.js';
+
+/** Events that are counted at a time: a tenth of a second. */
+const STEP = 5000;
+const PATIENCE_MS = 5000;
+
+/** Summaries of the log, read from tallies that follow it. */
+@Injectable()
+export class TallyReader {
+  constructor(private readonly database: Database) {}
+
+  /** Counts the next events of the log. @returns how many are left */
+  async count(): Promise<number> {
+    const [row] = await ask(() =>
+      this.database.dataSource.query<{ left: number }[]>('select tally_log($1) as left', [STEP]),
+    );
+    return row?.left ?? 0;
+  }
+
+  /**
+   * Has all counted that the log holds when this is called.
+   * @throws LogUnavailable when that takes too long: asked again, it goes on where it has come to
+   */
+  async catchUp(): Promise<void> {
+    const begin = performance.now();
+    for (let left = await this.count(); left > 0; left = await this.count()) {
+      if (performance.now() - begin > PATIENCE_MS) {
+        throw new LogUnavailable(`The log is still being counted: ${left} events are left. Ask again.`);
+      }
+    }
+  }
+
+  /** @param before kills at positions below it; null: from the newest on */
+  async read({ since, until, fleets }: LogPart, before: number | null, limit: number): Promise<Tallied> {
+    const killed = fleets === null ? KILLED : KILLED_OF_FLEETS;
+    const parameters = [since, until, fleets, before, limit];
+    const [row] = await ask(() => this.database.dataSource.query<Tallied[]>(tallied(killed), parameters));
+    if (row === undefined) throw new Error('The tallies have no head.');
+    return row;
+  }
+}
+
+/** Events of one type, one fleet, or one actor. */
+export interface Counted {
+  readonly type: string | null;
+  readonly fleet: string | null;
+  readonly actor: string | null;
+  readonly events: number;
+}
+
+/** An event that turned `enabled` off. Durations are seconds; null where the end has not come. */
+export interface Kill {
+  readonly position: number;
+  readonly recorded_at: string;
+  readonly fleet: string;
+  readonly actor: string;
+  readonly reason: string;
+  readonly reference: string | null;
+  readonly enabled_again_at: string | null;
+  readonly disabled_seconds: number | null;
+  /** To the last acknowledgement of the engines that were registered; null where one is missing, or there was none. */
+  readonly acknowledged_seconds: number | null;
+}
+
+/** A part of the log, all as of one moment. */
+export interface Tallied {
+  readonly counts: readonly Counted[];
+  /** By name; only fleets that stood disabled. */
+  readonly disabled: readonly { readonly fleet: string; readonly seconds: number }[];
+  /** Newest first. */
+  readonly kills: readonly Kill[];
+}
+
+/** A fleet that was made disabled was not killed. */
+const KILLED_IN_PART = `
+  (select e.type from events e where e.position = s.position) = 'LoraDisabled'
+  and s.position > b.first and s.position <= b.last and ($4::bigint is null or s.position < $4)`;
+
+const KILLED = `
+  select s.* from disabled_spells s where ${KILLED_IN_PART} order by s.position desc limit $5`;
+
+/** Of a few fleets: the newest of each, and of these the newest. */
+const KILLED_OF_FLEETS = `
+  select mine.* from unnest($3::text[]) as asked(fleet) cross join lateral (
+    select s.* from disabled_spells s
+    where s.fleet = asked.fleet and ${KILLED_IN_PART} order by s.position desc limit $5
+  ) mine
+  order by mine.position desc limit $5`;
+
+/** How many events of a kind there were up to a position. */
+const upTo = (position: string): string => `coalesce((
+  select t.events from event_tallies t where t.kind = k.kind and t.position <= ${position} order by t.position desc limit 1
+), 0)`;
+
+/** How long a fleet had stood disabled at a time, by the spells up to a position. */
+const disabledUntil = (position: string, time: string): string => `coalesce((
+  select s.disabled_before + greatest(least(s.ended_at, ${time}) - s.began_at, interval '0')
+  from disabled_spells s where s.fleet = f.fleet and s.position <= ${position} order by s.position desc limit 1
+), interval '0')`;
+
+/** To the millisecond: more digits would claim what two clocks' readings do not hold. */
+const seconds = (interval: string): string => `round(extract(epoch from ${interval}), 3)::float8`;
+
+/** $1 since, $2 until, $3 fleets, $4 kills before a position, $5 kills at most. */
+const tallied = (killed: string): string => `
+  with bounds as materialized (
+    select coalesce((select position from events where recorded_at < $1::timestamptz
+        order by recorded_at desc limit 1), 0) as first,
+      least(h.position, coalesce((select position from events where recorded_at < coalesce($2::timestamptz, 'infinity')
+        order by recorded_at desc limit 1), 0)) as last,
+      least($1::timestamptz, clock_timestamp()) as since,
+      least($2::timestamptz, clock_timestamp()) as until
+    from tally_head h
+  ), counted as (
+    select k.type, k.fleet, k.actor, ${upTo('b.last')} - ${upTo('b.first')} as events
+    from event_kinds k cross join bounds b where $3::text[] is null or k.fleet = any ($3)
+  ), disabled as (
+    select f.fleet, ${disabledUntil('b.last', 'b.until')} - ${disabledUntil('b.first', 'b.since')} as lasted
+    from (select distinct fleet from event_kinds) f cross join bounds b
+    where $3::text[] is null or f.fleet = any ($3)
+  ), killed as (
+    select k.* from bounds b cross join lateral (${killed}) k
+  )
+  select
+    coalesce((select jsonb_agg(to_jsonb(c)) from (
+      select type, fleet, actor, sum(events) as events from counted where events > 0
+      group by grouping sets ((type), (fleet), (actor))
+    ) c), '[]') as counts,
+    coalesce((select jsonb_agg(jsonb_build_object('fleet', fleet,
+      'seconds', ${seconds('lasted')}) order by fleet) from disabled where lasted > interval '0'), '[]') as disabled,
+    coalesce((select jsonb_agg(jsonb_build_object('position', s.position, 'recorded_at', rfc3339(s.began_at),
+      'fleet', s.fleet, 'actor', e.actor, 'reason', e.reason, 'reference', e.reference,
+      'enabled_again_at', rfc3339(s.ended_at),
+      'disabled_seconds', ${seconds('s.ended_at - s.began_at')},
+      'acknowledged_seconds', ${seconds('k.last_at - s.began_at')}) order by s.position desc)
+      from killed s join events e using (position)
+      left join lateral (
+        select max(a.acknowledged_at) as last_at from kill_rolls r
+        join kill_acknowledgements a on a.log_id = r.log_id and a.generation = r.generation and a.engine = any (r.engines)
+        where r.generation = s.position
+          and a.acknowledged_at < coalesce((select n.recorded_at from events n
+            where n.fleet = s.fleet and n.position > s.position order by n.position limit 1), 'infinity')
+          and not exists (select from log_adoptions o where o.log_id = r.log_id and o.adopted_at > r.killed_at)
+        group by r.log_id, r.engines having count(*) = cardinality(r.engines)
+        order by last_at limit 1
+      ) k on true
+    ), '[]') as kills
+`;
