@@ -7,8 +7,11 @@ export type Chore = () => boolean;
 const BUDGET_MS = 2;
 /** How many parts of chores a turn has room for; the budget ends it before. */
 const PARTS = 64;
-/** Chores that have waited for so long get their budget, whatever else there is to do. */
+/** Chores that have waited for so long get their budget, whatever else there is to do… */
 const PATIENCE_MS = 16;
+/** …and sooner when connections have been pouring in for so long: a queue as long as the kernel keeps is over then. */
+const FLOOD_MS = 500;
+const PATIENCE_IN_FLOOD_MS = 4;
 
 /**
  * The time that the loop has to spare. What thousands of streams need is done in small parts, in turn, a few
@@ -21,6 +24,8 @@ export class SpareTime {
   private planned = false;
   private arrivals = false;
   private began = 0;
+  /** When a turn was last seen that brought nobody. */
+  private calmAt = 0;
   private over = false;
 
   get isIdle(): boolean {
@@ -34,13 +39,17 @@ export class SpareTime {
 
   /** Somebody new has come. */
   noteArrival(): void {
+    if (!this.planned) this.calmAt = performance.now();
     this.arrivals = true;
   }
 
   private readonly plan = (): void => {
     this.planned = !this.isIdle;
     if (!this.planned) return;
-    const busy = this.arrivals && performance.now() - this.began < PATIENCE_MS;
+    const now = performance.now();
+    if (!this.arrivals) this.calmAt = now;
+    const patience = now - this.calmAt > FLOOD_MS ? PATIENCE_IN_FLOOD_MS : PATIENCE_MS;
+    const busy = this.arrivals && now - this.began < patience;
     this.arrivals = false;
     if (busy) {
       setImmediate(this.plan);

@@ -42,6 +42,7 @@ describe('spare time', () => {
 
   it('waits while new connections come, but not for ever', async () => {
     const spare = new SpareTime();
+    const began = performance.now();
     const at: number[] = [];
     let left = 5;
     spare.do(() => {
@@ -53,7 +54,10 @@ describe('spare time', () => {
       spare.noteArrival();
       await turn();
     }
-    const gaps = at.slice(1).map((time, nth) => time - (at[nth] ?? 0));
-    expect(Math.min(...gaps)).toBeGreaterThanOrEqual(15);
+    for (const [nth, time] of at.slice(1).entries()) {
+      const waited = time - (at[nth] ?? 0);
+      // They have been coming for too long where the machine is as slow as that.
+      expect(waited).toBeGreaterThanOrEqual(time - began < 500 ? 15 : 4);
+    }
   });
 });

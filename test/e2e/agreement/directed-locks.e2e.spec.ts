@@ -107,15 +107,22 @@ describe('a head that is locked', () => {
   }
 
   it('by a replica that is stopped in the middle of an append delays others by less than 1 s', async () => {
-    const key = randomUUID();
-    const { deploy, grant } = await deployThatLocksFirst(key);
-    one.pause();
-    await grant();
-    const elsewhere = await other.post('/lora/disable');
-    expect(elsewhere.status).toBe(200);
-    expect(took(elsewhere)).toBeLessThan(1000);
-    one.resume();
-    expect(await deploy).toMatchObject({ status: 409, body: { code: 'killed-meanwhile' } });
+    let key: string;
+    let deployed: Answered;
+    do {
+      // Where the machine was so slow that the deploy's time was up, 503 was right: then once more.
+      await one.post('/lora/enable');
+      key = randomUUID();
+      const { deploy, grant } = await deployThatLocksFirst(key);
+      one.pause();
+      await grant();
+      const elsewhere = await other.post('/lora/disable');
+      expect(elsewhere.status).toBe(200);
+      expect(took(elsewhere)).toBeLessThan(1000);
+      one.resume();
+      deployed = await deploy;
+    } while (took(deployed) > 1800);
+    expect(deployed).toMatchObject({ status: 409, body: { code: 'killed-meanwhile' } });
     expect(await positionOf(database, key)).toBeUndefined();
   });
 
