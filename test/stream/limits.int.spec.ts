@@ -248,7 +248,7 @@ describe('a client that does not read', () => {
   /** Tells it states until nothing more goes out. @returns the number of the last one that was written */
   async function block({ client, response }: Awaited<ReturnType<typeof serve>>): Promise<number> {
     let nth = 0;
-    await fill(response, () => {
+    await fill(response.req.socket, () => {
       client.tell(String((nth += 1)), event(nth));
     });
     return nth;
