@@ -107,7 +107,9 @@ describe('log:adopt', () => {
 
   it('makes a log trusted that has another name without it', async () => {
     const log = async () => {
-      const { components } = (await replica.api.get('/health')).body as { components: { log: string } };
+      const { components } = (await replica.api.get('/health')).body as unknown as {
+        components: { log: string };
+      };
       return components.log;
     };
     expect((await replica.api.post('/lora/disable', { reason: 'seen' })).status).toBe(200);
