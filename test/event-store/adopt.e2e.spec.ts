@@ -6,7 +6,6 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 
 import { lockHead } from '../support/head-lock.js';
-import { eventually } from '../support/http.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { eventually } from '../support/http.js';
 import { Metrics } from '../support/metrics.js';
