@@ -18,6 +18,8 @@ const LAST_TRY_MS = 500;
 /** After a conflict with another replica the head is locked first for so long: the next batch would conflict too. */
 const CONTENDED_MS = 500;
 const RECONNECT_PAUSE_MS = 50;
+/** A connection that was lost while nothing was under way is opened again after so long, and then as often. */
+const REWARM_MS = 250;
 
 /**
  * The one way into the log for this replica. Commands that arrive while a commit is under way form the next batch,
@@ -40,13 +42,25 @@ export class AppendLane {
 
   constructor(connectionString: () => string, memory: LogMemory, readIndex: ReadIndex) {
     this.airspace = { queue: this.queue, memory, readIndex };
-    this.connections = ['lane', 'spare lane'].map(
-      (name) => new LogConnection(connectionString, { name, statementTimeoutMs: STATEMENT_TIMEOUT_MS }),
-    );
+    this.connections = ['lane', 'spare lane'].map((name) => {
+      const settings = { name, statementTimeoutMs: STATEMENT_TIMEOUT_MS };
+      const connection: LogConnection = new LogConnection(connectionString, settings, undefined, () => {
+        setTimeout(() => {
+          connection.warm();
+        }, REWARM_MS).unref();
+      });
+      return connection;
+    });
   }
 
   get isAppending(): boolean {
     return this.flights.size > 0;
+  }
+
+  /** Whether at least one way into the log opens, or is open. */
+  opens(): Promise<boolean> {
+    const sessions = this.connections.map((connection) => connection.session());
+    return Promise.any(sessions).then(Boolean, () => false);
   }
 
   warm(): void {
@@ -130,7 +144,8 @@ export class AppendLane {
 
   private launch(batch: readonly Pending[]): void {
     const busy = [...this.flights].map(({ connection }) => connection);
-    const connection = this.connections.find((each) => !busy.includes(each));
+    const free = this.connections.filter((each) => !busy.includes(each));
+    const connection = free.find(({ isOpen }) => isOpen) ?? free[0];
     if (!connection) throw new Error('There are never more batches under way than connections.');
     const flight = new Flight(batch, connection, this.airspace);
     this.flights.add(flight);

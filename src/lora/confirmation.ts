@@ -1,11 +1,19 @@
 import { createParamDecorator, Injectable, type PipeTransform } from '@nestjs/common';
 
 import { EventStore } from '../event-store/event-store.js';
+import type { LogMemory } from '../event-store/log-memory.js';
 import type { Confirmed } from '../event-store/submission.js';
 
 /** Under which state of the log a command has arrived. In a box, because what a pipe returns is waited for. */
 export interface Confirmation {
   readonly confirmed: Promise<Confirmed>;
+}
+
+/** A confirmation that takes longer than this does not tell any more what had happened when the command arrived. */
+const LATE_MS = 100;
+
+function asOfNow({ position, epoch }: LogMemory): Confirmed {
+  return { position, epoch };
 }
 
 @Injectable()
@@ -14,9 +22,14 @@ class ConfirmPipe implements PipeTransform<unknown, Confirmation> {
 
   transform(): Confirmation {
     const { readIndex, memory } = this.store;
-    const confirmed = readIndex
-      .confirm()
-      .then((): Confirmed => ({ position: memory.position, epoch: memory.epoch }));
+    const known = asOfNow(memory);
+    const arrivedAt = performance.now();
+    const confirmed = readIndex.confirm().then((): Confirmed => {
+      const now = asOfNow(memory);
+      const late = performance.now() - arrivedAt > LATE_MS;
+      // What such a confirmation brings may have happened after the command had arrived.
+      return late && known.epoch === now.epoch ? known : now;
+    });
     // Nobody waits for it when the request turns out to be none.
     confirmed.catch(() => undefined);
     return { confirmed };
