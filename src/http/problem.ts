@@ -20,6 +20,7 @@ export const PROBLEMS = {
   'payload-too-large': [413, 'The body is too large'],
   'unsupported-media-type': [415, 'The body is not JSON'],
   'idempotency-key-reused': [422, 'The Idempotency-Key belongs to another command'],
+  'too-many-attempts': [429, 'Too many tokens that are not good have come from there'],
   'internal-error': [500, 'The service failed'],
   'too-many-streams': [503, 'This replica has no place for another stream'],
   'log-unavailable': [503, 'The log cannot be reached'],
