@@ -18,8 +18,6 @@ const LAST_TRY_MS = 500;
 /** After a conflict with another replica the head is locked first for so long: the next batch would conflict too. */
 const CONTENDED_MS = 500;
 const RECONNECT_PAUSE_MS = 50;
-/** A connection that was lost while nothing was under way is opened again after so long, and then as often. */
-const REWARM_MS = 250;
 
 /**
  * The one way into the log for this replica. Commands that arrive while a commit is under way form the next batch,
@@ -42,15 +40,10 @@ export class AppendLane {
 
   constructor(connectionString: () => string, memory: LogMemory, readIndex: ReadIndex) {
     this.airspace = { queue: this.queue, memory, readIndex };
-    this.connections = ['lane', 'spare lane'].map((name) => {
-      const settings = { name, statementTimeoutMs: STATEMENT_TIMEOUT_MS };
-      const connection: LogConnection = new LogConnection(connectionString, settings, undefined, () => {
-        setTimeout(() => {
-          connection.warm();
-        }, REWARM_MS).unref();
-      });
-      return connection;
-    });
+    const settings = { statementTimeoutMs: STATEMENT_TIMEOUT_MS, keptOpen: true };
+    this.connections = ['lane', 'spare lane'].map(
+      (name) => new LogConnection(connectionString, { name, ...settings }),
+    );
   }
 
   get isAppending(): boolean {

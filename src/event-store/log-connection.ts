@@ -7,10 +7,13 @@ export interface ConnectionSettings {
   readonly name: string;
   /** The server gives a statement up after this long. */
   readonly statementTimeoutMs: number;
+  /** Opened again when it was lost or cut, before anybody needs it. */
+  readonly keptOpen?: boolean;
 }
 
 const CONNECT_TIMEOUT_MS = 1000;
 const CLOSE_TIMEOUT_MS = 300;
+const REOPEN_MS = 250;
 
 /**
  * One session of the server. When it is lost its queries fail for ever: what belongs to one transaction never goes on
@@ -106,6 +109,11 @@ export class LogConnection {
     this.client = undefined;
     this.opening = undefined;
     this.ready = false;
+    if (this.settings.keptOpen && !this.closed) {
+      setTimeout(() => {
+        this.warm();
+      }, REOPEN_MS).unref();
+    }
     return client;
   }
 

@@ -1,20 +1,24 @@
 import { createParamDecorator, Injectable, type PipeTransform } from '@nestjs/common';
 
 import { EventStore } from '../event-store/event-store.js';
-import type { LogMemory } from '../event-store/log-memory.js';
 import type { Confirmed } from '../event-store/submission.js';
+
+/** A confirmation, and whether it came in time. */
+export interface ConfirmedOnce extends Confirmed {
+  /**
+   * Where the confirmation took too long to tell what had happened when the command arrived: the position that this
+   * replica knew then. What came after it may have come after the command.
+   */
+  readonly onArrival?: number;
+}
 
 /** Under which state of the log a command has arrived. In a box, because what a pipe returns is waited for. */
 export interface Confirmation {
-  readonly confirmed: Promise<Confirmed>;
+  readonly confirmed: Promise<ConfirmedOnce>;
 }
 
-/** A confirmation that takes longer than this does not tell any more what had happened when the command arrived. */
+/** After this a confirmation does not tell any more what had happened when the command arrived. */
 const LATE_MS = 100;
-
-function asOfNow({ position, epoch }: LogMemory): Confirmed {
-  return { position, epoch };
-}
 
 @Injectable()
 class ConfirmPipe implements PipeTransform<unknown, Confirmation> {
@@ -22,13 +26,11 @@ class ConfirmPipe implements PipeTransform<unknown, Confirmation> {
 
   transform(): Confirmation {
     const { readIndex, memory } = this.store;
-    const known = asOfNow(memory);
+    const { position: known, epoch } = memory;
     const arrivedAt = performance.now();
-    const confirmed = readIndex.confirm().then((): Confirmed => {
-      const now = asOfNow(memory);
-      const late = performance.now() - arrivedAt > LATE_MS;
-      // What such a confirmation brings may have happened after the command had arrived.
-      return late && known.epoch === now.epoch ? known : now;
+    const confirmed = readIndex.confirm().then((): ConfirmedOnce => {
+      const late = performance.now() - arrivedAt > LATE_MS && memory.epoch === epoch;
+      return { position: memory.position, epoch: memory.epoch, ...(late ? { onArrival: known } : {}) };
     });
     // Nobody waits for it when the request turns out to be none.
     confirmed.catch(() => undefined);

@@ -50,6 +50,7 @@ describe('a network that does not carry', () => {
   });
 
   it('a kill is answered honestly when both connections of the lane have died, and settled at once', async () => {
+    await until('both are open', () => one.proxy.count(lanes) === 2);
     one.proxy.lose(lanes);
     const key = randomUUID();
     const kill = await one.post('/lora/disable', {}, key);
