@@ -4,6 +4,10 @@ export function faultOf({ status, body }, expect, generations) {
   if (status !== 200) return `not 200 but ${shown()}`;
   if (expect.bytes) return body.equals(expect.bytes) ? undefined : `other bytes: ${shown()}`;
   if (expect.summary) return summaryFault(JSON.parse(body.toString()), expect.summary);
+  if (expect.fleets) {
+    const { fleets } = JSON.parse(body.toString());
+    return fleets.length === expect.fleets ? undefined : `${fleets.length} fleets, not ${expect.fleets}`;
+  }
   if (expect.events) return pageFault(JSON.parse(body.toString()), expect.events);
   const text = body.latin1Slice(0, 400);
   const [, generation] = /"generation":(\d+)/.exec(text) ?? [];

@@ -1,3 +1,4 @@
+import { manyFleets, wholeExport } from './audit.mjs';
 import { compare, inTurn, refuseFaults } from './measure.mjs';
 import { QUIET_FLEET, seed } from './seed.mjs';
 
@@ -17,6 +18,8 @@ export async function* growth(stage, { quick, say }) {
   const at = ` at ${sizes.large / 1000}k / ${sizes.small / 1000}k events`;
   yield* start(stage, at, quick);
   yield* reads(stage, sizes, at, quick);
+  yield* wholeExport(stage, sizes.large);
+  yield* manyFleets(stage, sizes, at, quick);
 }
 
 /** From the start of the process to its first 200 of /health/ready. */

@@ -11,7 +11,7 @@ import { KeepAlive, requestBytes } from './client.mjs';
 import { engineJobs } from './engines.mjs';
 import { percentile } from './measure.mjs';
 
-const jobs = { http, insert, spread, writes, ...engineJobs, ...agentJobs };
+const jobs = { http, insert, spread, writes, drain, ...engineJobs, ...agentJobs };
 
 /** Closed-loop clients, spread evenly over the ports, for a time or a number of requests each. */
 async function http({ ports, clients, requests, durationMs = Infinity, count = Infinity, expect }) {
@@ -132,6 +132,19 @@ async function writes({ port, clients, requests, durationMs }) {
   );
   for (const connection of connections) connection.close();
   return figures;
+}
+
+/** Reads a file of the whole log to its end, and keeps none of it but its last line. */
+async function drain({ port, events }) {
+  const response = await globalThis.fetch(`http://127.0.0.1:${port}/lora/history/export`);
+  let [bytes, end] = [0, Buffer.alloc(0)];
+  for await (const chunk of response.body) {
+    bytes += chunk.length;
+    end = Buffer.concat([end, chunk]).subarray(-200);
+  }
+  const last = end.toString().trimEnd().split('\n').at(-1);
+  const whole = response.status === 200 && JSON.parse(last).events === events;
+  return { bytes, faults: whole ? [] : [`not all of the log: ${response.status} ${last}`] };
 }
 
 function summary(times) {

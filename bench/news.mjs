@@ -7,6 +7,7 @@ import { call, KeepAlive, requestBytes } from './client.mjs';
 import { makeFleet } from './commands.mjs';
 import { faultOf } from './expect.mjs';
 import { absolute, compare, inTurn, now, percentile, refuseFaults } from './measure.mjs';
+import { residentOf } from './memory.mjs';
 import { openHole } from './own-postgres.mjs';
 
 const FLEET = 'heard';
@@ -265,12 +266,6 @@ async function headOf(url) {
   } finally {
     await client.end();
   }
-}
-
-/** Linux only, as the benchmark's other look into /proc. */
-async function residentOf({ pid }) {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8');
-  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)[1]) * 1024;
 }
 
 /** Node raises its own limit to the hard one. */

@@ -22,9 +22,9 @@ const TURN = [
   ['RollBackLora', 'base', 'ben', 'back to the version of the quarter', null],
 ];
 
-const FLEETS = [
+const fleetsOf = (count) => [
   'default',
-  ...Array.from({ length: 19 }, (_, nth) => `fleet-${String(nth + 1).padStart(2, '0')}`),
+  ...Array.from({ length: count - 1 }, (_, nth) => `fleet-${String(nth + 1).padStart(2, '0')}`),
 ];
 /** Made at the start and never touched again. */
 export const QUIET_FLEET = 'quiet';
@@ -34,7 +34,8 @@ const CHUNK = 25_000;
  * Fills an empty log with `count` events, as append_batch would have: bodies, hashes, states and keys are those of
  * the domain's own decide and evolve, made once for each step of a turn; SQL fills in what differs from row to row.
  */
-export async function seed(stage, database, count) {
+export async function seed(stage, database, count, fleets = 20) {
+  const names = [...fleetsOf(fleets), QUIET_FLEET];
   const made = JSON.stringify(steps());
   const indexes = await stage.asOwner(database, dropIndexes);
   const chunks = Array.from({ length: Math.ceil(count / CHUNK) }, (_, nth) => nth * CHUNK + 1);
@@ -42,7 +43,7 @@ export async function seed(stage, database, count) {
     await client.query('set synchronous_commit = off');
     for (let from = chunks.shift(); from !== undefined; from = chunks.shift()) {
       const to = Math.min(count, from + CHUNK - 1);
-      await client.query(ROWS, [from, to, count, [...FLEETS, QUIET_FLEET], TURN.length, made]);
+      await client.query(ROWS, [from, to, count, names, TURN.length, made, fleets]);
     }
   };
   await Promise.all([stage.asOwner(database, fill), stage.asOwner(database, fill)]);
@@ -113,7 +114,8 @@ function step(before, [type, adapterVersion, who, reason, reference], first, nth
 /** Positions $1 to $2 of $3: first every fleet is made, then all but the quiet one in turn; 7 s and some µs apart. */
 const ROWS = `
 with places as (
-  select p, p <= 21 as first, case when p <= 21 then p else (p - 22) % 20 + 1 end as fleet_nth, (p - 22) / 20 as age,
+  select p, p <= $7::int + 1 as first, case when p <= $7 + 1 then p else (p - $7 - 2) % $7 + 1 end as fleet_nth,
+    (p - $7 - 2) / $7 as age,
     date_trunc('second', now()) - ($3::bigint - p + 1) * interval '7 seconds' + p * 7919 % 1000000 * interval '1 us' as t
   from generate_series($1::bigint, $2::bigint) p
 ), filled as materialized (

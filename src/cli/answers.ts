@@ -1,7 +1,7 @@
 import type { Receipt } from '../audit/core/receipt.js';
 import type { Convergence } from '../engines/convergence.js';
 import type { EngineBody } from '../engines/engines.dto.js';
-import type { HistoryEvent } from '../history/history.dto.js';
+import type { HistoryEvent, SummaryBody } from '../history/history.dto.js';
 import type { RollbackEntry } from '../lora/domain/histories.js';
 import type { StateView } from '../lora/domain/view.js';
 
@@ -19,6 +19,17 @@ export interface Status extends StateView {
 export interface HistoryPage {
   readonly events: readonly HistoryEvent[];
   readonly next_cursor: string | null;
+}
+
+export type Summary = SummaryBody;
+
+export interface FleetPage {
+  readonly fleets: readonly StateView[];
+  readonly next_cursor: string | null;
+  /** Of a time in the past: whether this can never change. */
+  readonly final?: boolean;
+  /** `partial`: the caller may not see all fleets. */
+  readonly scope?: string;
 }
 
 export interface EnginePage {
@@ -39,6 +50,9 @@ export interface Bodies {
   readonly generation: Status;
   readonly converged: Convergence;
   readonly events: HistoryPage;
+  readonly leaf_hash: HistoryEvent;
+  readonly by_type: Summary;
+  readonly next_cursor: FleetPage;
   readonly engines: EnginePage;
   readonly fleets: KilledFleets;
 }

@@ -14,6 +14,7 @@ export interface Commanded {
 }
 
 const LOOK_MS = 200;
+const AT_COMMIT = ' counted at the commit';
 
 /**
  * Waits until a command has arrived on every engine of its fleet, and shows how far it is. The command is in the log
@@ -27,7 +28,7 @@ export async function awaitArrival(
   const { client, terminal, interrupted } = session;
   const { fleet, generation, enabled } = commanded;
   const end = performance.now() + seconds * 1000;
-  const path = `/lora/convergence${query({ fleet, generation: String(generation) })}`;
+  const path = `/lora/convergence${query({ fleet, generation: String(generation), counted: 'at-commit' })}`;
   let last: Convergence | null = null;
   for (;;) {
     const left = Math.max(0, end - performance.now());
@@ -36,16 +37,16 @@ export async function awaitArrival(
     const over = last?.converged === true || last?.engines === 0 || last?.superseded_by !== undefined;
     if (over || interrupted.aborted || performance.now() >= end) break;
     const wait = `waiting ${Math.ceil((end - performance.now()) / 1000)} s more`;
-    terminal.progress(`${fleet}: ${arrivalWords(last, enabled)}; ${wait}`);
+    terminal.progress(`${fleet}: ${arrivalWords(last, enabled, AT_COMMIT)}; ${wait}`);
     await sleep(LOOK_MS, undefined, { signal: interrupted }).catch(() => undefined);
   }
   terminal.progress('');
   return last;
 }
 
-/** `7 of 8 engines have let go · pending: e-7`. */
+/** `7 of 8 engines counted at the commit have let go · pending: e-7`: one that came later is not waited for. */
 export function arrivedWords(convergence: Convergence | null, enabled: boolean): string {
-  return [arrivalWords(convergence, enabled), missingWords(convergence)]
+  return [arrivalWords(convergence, enabled, AT_COMMIT), missingWords(convergence)]
     .filter((text) => text !== '')
     .join(' · ');
 }

@@ -20,6 +20,20 @@ export function historyLines(events: readonly HistoryEvent[], now: Date): string
   return table(HEADER, rows);
 }
 
+/** All that one event says, a member a line. */
+export function eventLines(event: HistoryEvent, now: Date): string[] {
+  const rows = Object.entries(event).map(([name, value]) => [
+    name,
+    name === 'recorded_at'
+      ? `${event.recorded_at} (${age(event.recorded_at, now)} ago)`
+      : value === null
+        ? '-'
+        : printable(String(value)),
+  ]);
+  const [first = [], ...rest] = rows;
+  return table(first, rest);
+}
+
 function changeOf({ from_version, to_version }: HistoryEvent): string {
   if (from_version === to_version) return versionName(to_version);
   return `${versionName(from_version)} → ${versionName(to_version)}`;

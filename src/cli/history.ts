@@ -1,9 +1,9 @@
-import { type Command, Option } from 'commander';
+import { Argument, type Command, Option } from 'commander';
 
 import type { HistoryEvent } from './answers.js';
-import { EXIT } from './ends.js';
-import { historyLines } from './history-words.js';
-import { fleetName, pageSize, query } from './options.js';
+import { Ended, EXIT } from './ends.js';
+import { eventLines, historyLines } from './history-words.js';
+import { fleetName, pageSize, position, query } from './options.js';
 import type { Run, Session } from './session.js';
 import { counted } from './text.js';
 
@@ -26,7 +26,8 @@ const TYPES = ['LoraInitialized', 'LoraDisabled', 'LoraEnabled', 'LoraRolledBack
 export function addHistory(program: Command, run: Run): void {
   program
     .command('history')
-    .description('who did what, when and why, newest first')
+    .description('who did what, when and why, newest first; or all that is known of one event')
+    .addArgument(new Argument('[position]', 'of one event').argParser(position))
     .option('--fleet <name>', 'only of this fleet', fleetName)
     .addOption(new Option('--type <type>', 'only of this type').choices(TYPES))
     .option('--actor <actor>', 'only by this one')
@@ -38,9 +39,24 @@ export function addHistory(program: Command, run: Run): void {
     .option('--limit <n>', 'at most so many, up to 500; with --all: so many at a time', pageSize)
     .option('--cursor <cursor>', 'go on where a page before has ended')
     .option('--all', 'page through to the first event')
-    .action((options: HistoryOptions, command: Command) =>
-      run(command, (session) => history(session, options)),
+    .action((position: string | undefined, options: HistoryOptions, command: Command) =>
+      run(command, (session) =>
+        position === undefined ? history(session, options) : event(session, position, options),
+      ),
     );
+}
+
+async function event(
+  { client, terminal, json, now }: Session,
+  position: string,
+  filters: object,
+): Promise<number> {
+  if (Object.keys(filters).length > 0)
+    throw new Ended(EXIT.usage, 'One event takes no filters. Nothing was sent.');
+  const { body } = await client.get(`/lora/history/${position}`, 'leaf_hash');
+  if (json) terminal.out(JSON.stringify(body));
+  else for (const line of eventLines(body, now())) terminal.out(line);
+  return EXIT.done;
 }
 
 /** A page may end early, where the service has read much and found little: what was asked for goes on behind it. */

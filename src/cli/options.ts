@@ -30,6 +30,12 @@ export function pageSize(text: string): number {
   return Number(text);
 }
 
+/** A place in the log. */
+export function position(text: string): string {
+  if (!/^[1-9]\d{0,14}$/.test(text)) throw new InvalidArgumentError('It must be a position in the log.');
+  return text;
+}
+
 const FLEET = /^[a-z0-9][a-z0-9-]{0,62}$/;
 
 export function fleetName(text: string): string {

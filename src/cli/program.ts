@@ -7,12 +7,14 @@ import { addEnable } from './enable.js';
 import { Ended, EXIT } from './ends.js';
 import { addEngines } from './engines.js';
 import { addExport } from './export.js';
+import { addFleets } from './fleets.js';
 import { addHistory } from './history.js';
 import { addKill } from './kill.js';
 import { DEFAULT_URL, seconds, urls } from './options.js';
 import { addRollback } from './rollback.js';
 import type { Act, Run, RunOffline } from './session.js';
 import { addStatus } from './status.js';
+import { addSummary } from './summary.js';
 import type { Terminal } from './terminal.js';
 import { shellWord } from './text.js';
 import { addToken } from './token.js';
@@ -104,8 +106,9 @@ export function programOf(
     )
     .option('--json', 'one JSON document on standard output and nothing else')
     .option('--timeout <seconds>', 'how long to try', seconds, 10);
-  const add = [addStatus, addKill, addEnable, addRollback, addDeploy, addHistory, addExport, addEngines];
-  for (const each of add) each(program, run);
+  const commands = [addStatus, addKill, addEnable, addRollback, addDeploy];
+  const reads = [addHistory, addSummary, addExport, addFleets, addEngines];
+  for (const add of [...commands, ...reads]) add(program, run);
   addVerify(program, runOffline);
   addToken(program, terminal);
   addCompletion(program, terminal);

@@ -4,11 +4,19 @@ const DAY = 24 * HOUR;
 
 /** How long ago that was, in one unit: `3 min`. What lies ahead of this clock was just now. */
 export function age(time: string, now: Date): string {
-  const seconds = Math.max(0, Math.floor((now.getTime() - Date.parse(time)) / 1000));
+  return span(Math.max(0, Math.floor((now.getTime() - Date.parse(time)) / 1000)));
+}
+
+function span(seconds: number): string {
   if (seconds < MINUTE) return `${seconds} s`;
   if (seconds < HOUR) return `${Math.floor(seconds / MINUTE)} min`;
   if (seconds < 2 * DAY) return `${Math.floor(seconds / HOUR)} h`;
   return `${Math.floor(seconds / DAY)} d`;
+}
+
+/** How long something lasted: `0.84 s`, `3 min`. */
+export function duration(seconds: number): string {
+  return seconds < MINUTE ? `${Number(seconds.toPrecision(2))} s` : span(Math.floor(seconds));
 }
 
 /** `02:14 (3 min)`, in UTC; with the day before it when that was another one. */

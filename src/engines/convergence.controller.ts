@@ -16,7 +16,7 @@ export class ConvergenceController {
   @ApiQuery({ type: ConvergenceQuery })
   @ApiOkResponse({ type: ConvergenceBody })
   @ApiProblems(400, 404, 503)
-  of(@StrictQuery(ConvergenceQuery) { fleet, generation }: ConvergenceQuery) {
-    return this.convergence.of(fleet, generation === undefined ? undefined : Number(generation));
+  of(@StrictQuery(ConvergenceQuery) { fleet, generation, counted }: ConvergenceQuery) {
+    return this.convergence.of(fleet, counted, generation === undefined ? undefined : Number(generation));
   }
 }

@@ -1,14 +1,24 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
-import { Matches } from 'class-validator';
+import { IsIn, Matches } from 'class-validator';
 
 import { FleetQuery, Optional } from '../http/validation.js';
-import { type Convergence, LIST_MAX } from './convergence.js';
+import { type Convergence, COUNTED, type Counted, LIST_MAX } from './convergence.js';
 
 export class ConvergenceQuery extends FleetQuery {
   @Optional()
   @Matches(/^[1-9]\d{0,14}$/, { message: 'must be a generation' })
   @ApiPropertyOptional({ type: Number, description: 'Absent: the newest of the fleet.' })
   generation?: string;
+
+  @Optional()
+  @IsIn(COUNTED, { message: `must be ${COUNTED.join(' or ')}` })
+  @ApiPropertyOptional({
+    enum: COUNTED,
+    default: 'today',
+    description:
+      'Which engines: those that stand registered, or those that did when the generation was committed.',
+  })
+  counted: Counted = 'today';
 }
 
 const ids = (description: string) =>

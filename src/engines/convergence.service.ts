@@ -5,7 +5,7 @@ import { Injectable } from '@nestjs/common';
 import { EventStore } from '../event-store/event-store.js';
 import { Problem } from '../http/problem.js';
 import { LogUnavailable, UnknownFleet } from '../lora/domain/errors.js';
-import { type Convergence, convergenceOf } from './convergence.js';
+import { type Convergence, convergenceOf, type Counted } from './convergence.js';
 import { EngineReports } from './engine-reports.js';
 import { EnginesStore } from './engines.store.js';
 
@@ -24,16 +24,16 @@ export class ConvergenceService {
   ) {}
 
   /**
-   * How far a generation has come on the engines of today; the newest one by default.
+   * How far a generation has come; the newest one by default.
    * @throws Refusal `unknown-fleet`, Problem 400 when the fleet has no such generation, LogUnavailable
    */
-  async of(fleet: string, generation?: number): Promise<Convergence> {
+  async of(fleet: string, counted: Counted, generation?: number): Promise<Convergence> {
     await this.events.readIndex.confirm();
     const { memory } = this.events;
     const known = memory.get(fleet);
     if (known === null) throw new UnknownFleet(fleet, memory.names());
     const asked = generation ?? known.generation;
-    const standings = await this.engines.standings(fleet, asked, 'today');
+    const standings = await this.engines.standings(fleet, asked, counted);
     if (standings === undefined) {
       throw Problem.invalid('generation', `is none of fleet ${fleet}, whose newest is ${known.generation}`);
     }

@@ -10,6 +10,10 @@ export const REPORTED_STATES = [
 
 export type ReportedState = (typeof REPORTED_STATES)[number];
 
+/** The engines of a fleet that stand registered, or those that did when a generation was committed. */
+export const COUNTED = ['today', 'at-commit'] as const;
+export type Counted = (typeof COUNTED)[number];
+
 /** How one engine stands to one generation. */
 export interface EngineStanding {
   readonly engine: string;

@@ -2,7 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 
 import { SETTINGS, type Settings } from '../config/settings.js';
 import { Database } from '../database/database.js';
-import type { Standings } from './convergence.js';
+import type { Counted, Standings } from './convergence.js';
 import type { EngineBody } from './engines.dto.js';
 import { ask } from '../event-store/unavailable.js';
 
@@ -34,15 +34,8 @@ export class EnginesStore {
     return this.rows(COUNTS, [this.settings.engineTtlSeconds]);
   }
 
-  /**
-   * How the engines of a fleet stand to one of its generations; undefined when it has no such generation.
-   * @param counted those registered at the generation's commit, or those of today
-   */
-  async standings(
-    fleet: string,
-    generation: number,
-    counted: 'at-commit' | 'today',
-  ): Promise<Standings | undefined> {
+  /** How the engines of a fleet stand to one of its generations; undefined when it has no such generation. */
+  async standings(fleet: string, generation: number, counted: Counted): Promise<Standings | undefined> {
     const parameters = [fleet, generation, counted === 'at-commit', this.settings.engineTtlSeconds];
     const [row] = await this.rows<Standings>(STANDINGS, parameters);
     return row;

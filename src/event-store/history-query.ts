@@ -20,7 +20,7 @@ export interface EventFilter {
  * Rows that one page reads at most. A filter that hardly anything matches would else read the whole log for one page:
  * such a page ends early, and says where the next one goes on.
  */
-export const ROWS_READ_MAX = 10_000;
+export const ROWS_READ_MAX = 5_000;
 
 /** Filters that an index has in the order of positions, alone or together, the narrowest first. */
 const INDEXED = [
@@ -48,7 +48,7 @@ export interface Query {
 /**
  * A page of the log, newest first: one index leads through it in the order of positions, and what that index does not
  * answer is looked at row by row. Each row also has `readTo`, the position at which the page had read all that it may;
- * null where the log ended before. A page without events is one row without a position.
+ * null where it was full, or the log ended, before. A page without events is one row without a position.
  * @param before only positions below it
  */
 export function historyQuery(filter: EventFilter, before: number | undefined, limit: number): Query {
@@ -84,18 +84,21 @@ export function historyQuery(filter: EventFilter, before: number | undefined, li
     `select ${columns} from (${ways.join(' union all ')}) way
      where ${['true', ...bounds].join(' and ')} order by position desc`;
   const all = rest.length === 0;
-  const last = all
-    ? 'select null::bigint as position'
-    : `${inOrder('position')} offset ${ROWS_READ_MAX - 1} limit 1`;
   // The limit within keeps the planner on the way of the index that leads.
   const found = `
     select position, recorded_at, leaf_hash, body
     from (${inOrder('*')} limit ${all ? limit : ROWS_READ_MAX}) read
     where ${['true', ...rest].join(' and ')} order by position desc limit ${limit}`;
+  // A page that is full says itself where the next one goes on.
+  const last = all
+    ? 'select null::bigint as position'
+    : `select position from (${inOrder('position')} offset ${ROWS_READ_MAX - 1} limit 1) read
+       where (select count(*) from found) < ${limit}`;
   const sql = `
+    with found as materialized (${found})
     select last.position as "readTo", found.position, found.recorded_at as "recordedAt",
       found.leaf_hash as "leafHash", found.body
-    from (values (true)) one left join (${last}) last on true left join (${found}) found on true
+    from (values (true)) one left join (${last}) last on true left join found on true
     order by found.position desc`;
   return { sql, parameters };
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 
-import { absolute, age, at, since } from '../../src/cli/time-words.js';
+import { absolute, age, at, duration, since } from '../../src/cli/time-words.js';
 
 const NOW = new Date('2026-11-25T02:17:07.900Z');
 
@@ -19,6 +19,17 @@ describe('times in words', () => {
     ['2026-11-25T02:17:30.000000Z', '0 s'],
   ])('%s is %s old', (time, words) => {
     expect(age(time, NOW)).toBe(words);
+  });
+
+  it.each([
+    [0, '0 s'],
+    [0.084, '0.084 s'],
+    [4.237, '4.2 s'],
+    [59.4, '59 s'],
+    [60.9, '1 min'],
+    [7300, '2 h'],
+  ])('what lasted %d s lasted %s', (seconds, words) => {
+    expect(duration(seconds)).toBe(words);
   });
 
   it('stand beside the absolute ones, with the day where it is another one', () => {

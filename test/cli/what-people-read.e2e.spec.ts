@@ -139,6 +139,71 @@ describe('what people read of loractl', () => {
     expect((JSON.parse(all.out) as { events: unknown[] }).events).toHaveLength(6);
   });
 
+  it('in a pipe: one event, a summary, fleets', async () => {
+    await run('kill', '--fleet', fleet, '--reason', 'regression_detected', '--reference', 'INC-7');
+    await run('enable', '--fleet', fleet, '--reason', 'mended');
+    await run('kill', '--fleet', fleet, '--reason', 'again');
+    const killed = String((await replica.api.get(`/lora/status?fleet=${fleet}`)).body.generation);
+    const event = screen(await run('history', killed));
+    expect(
+      event.out.split('\n').filter((row) => /^(position|type|reason|actor|reference) /.test(row)),
+    ).toEqual([
+      `position  ${killed}`,
+      'actor  anonymous',
+      'reason  again',
+      'reference  -',
+      'type  LoraDisabled',
+    ]);
+    expect(event.out).toMatch(/^recorded_at {2}\S+Z \(N s ago\)$/m);
+
+    const lasting = (text: string): string => text.replaceAll(/(?<= {2})[\d.]+ s\b/g, 'T s');
+    const summary = screen(await run('summary', '--fleet', fleet));
+    expect({ ...summary, out: lasting(summary.out) }).toMatchInlineSnapshot(`
+     {
+       "code": 0,
+       "err": "",
+       "out": "5 events
+
+     TYPE  EVENTS
+     AdapterDeployed  1
+     LoraDisabled  2
+     LoraEnabled  1
+     LoraInitialized  1
+
+     FLEET  EVENTS  DISABLED
+     FLEET  5  T s
+
+     ACTOR  EVENTS
+     anonymous  5
+
+     KILLED  AGO  FLEET  ACTOR  REASON  DISABLED  ENGINES LET GO
+     DATE TIME  N s  FLEET  anonymous  again  still  not known
+     DATE TIME  N s  FLEET  anonymous  regression_detected (INC-7)  T s  not known
+     ",
+     }
+    `);
+    const one = await run('summary', '--fleet', fleet, '--limit', '1');
+    expect(one.err).toBe('There were more kills before these: --all.\n');
+    const all = await run('summary', '--fleet', fleet, '--limit', '1', '--all', '--json');
+    expect(JSON.parse(all.out)).toMatchObject({ kills: [{ reason: 'again' }, {}], next_cursor: null });
+
+    const fleets = screen(await run('fleets'));
+    expect(fleets.out.split('\n').filter((row) => /^(FLEET|As of) /.test(row))).toMatchInlineSnapshot(`
+     [
+       "FLEET  LORA  SERVES  LAST  TIME  AGO  BY",
+       "FLEET  DISABLED  base model; enable brings v1.3  disabled  DATE TIME  N s  anonymous: again",
+     ]
+    `);
+    const { body } = await replica.api.get(`/lora/history/${killed}`);
+    const then = await run('fleets', '--at', String(body.recorded_at));
+    expect(then.code).toBe(0);
+    expect(then.out).toMatch(
+      /^As of \S+Z \(not final: nothing has been recorded since\):\nFLEET +LORA [^]*DISABLED/,
+    );
+    expect(JSON.parse((await run('fleets', '--json')).out)).toMatchObject({ next_cursor: null });
+    expect((await run('history', '999999')).code).toBe(1);
+  });
+
   it('on a terminal: the same in colour, unless NO_COLOR objects', async () => {
     expect(await screenOf(onTerminal(['status', '--fleet', fleet]))).toMatchInlineSnapshot(`
      {
@@ -264,7 +329,7 @@ describe('what people read of loractl', () => {
      {
        "code": 3,
        "err": "",
-       "out": "DISABLED since HH:MM (N s) by anonymous: manual_operation · 0 of 2 engines have let go · pending: FLEET-1, FLEET-2 · base model; enable brings v1.3
+       "out": "DISABLED since HH:MM (N s) by anonymous: manual_operation · 0 of 2 engines counted at the commit have let go · pending: FLEET-1, FLEET-2 · base model; enable brings v1.3
      ",
      }
     `);
@@ -303,6 +368,10 @@ describe('what people read of loractl', () => {
       ['deploy'],
       ['status', '--at', '2026-11-24T02:14:07Z', '--watch'],
       ['history', '--type', 'Kill'],
+      ['history', '0'],
+      ['history', '1', '--fleet', fleet],
+      ['summary', '--limit', '0'],
+      ['fleets', fleet],
       ['explode'],
     ]) {
       const { code, out, err } = await run(...words);

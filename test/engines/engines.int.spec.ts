@@ -309,6 +309,11 @@ describe('a command with Prefer: wait', () => {
       body: { convergence: { engines: 1, converged: true } },
     });
     expect(await convergence()).toMatchObject({ engines: 2, converged: false });
+    const asked = `fleet=${fleet}&generation=${generation}`;
+    const { body } = await two.api.get(`/lora/convergence?${asked}&counted=at-commit`);
+    expect(body).toMatchObject({ engines: 1, converged: true });
+    const wrong = await two.api.get(`/lora/convergence?${asked}&counted=some`);
+    expectInvalid(wrong, 'counted', '/lora/convergence');
   });
 
   it('ends when it is overtaken', async () => {
