@@ -5,6 +5,7 @@ import { CreateAccess1795580300000 } from '../../migrations/1795580300000-create
 import { ServeAuditors1795840000000 } from '../../migrations/1795840000000-serve-auditors.js';
 import { KeepCheckpoints1795840100000 } from '../../migrations/1795840100000-keep-checkpoints.js';
 import { KeepRefusals1795840200000 } from '../../migrations/1795840200000-keep-refusals.js';
+import { AppendSets1795850000000 } from '../../migrations/1795850000000-append-sets.js';
 
 /** Every migration, in order; listed one by one so that none is applied by accident of a file name. */
 export const MIGRATIONS = [
@@ -15,4 +16,5 @@ export const MIGRATIONS = [
   ServeAuditors1795840000000,
   KeepCheckpoints1795840100000,
   KeepRefusals1795840200000,
+  AppendSets1795850000000,
 ];
