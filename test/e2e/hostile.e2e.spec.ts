@@ -127,4 +127,4 @@ it('under attack a kill by somebody who may is answered as ever, nothing else ge
     "select count(*)::int as strangers from refusals where auth = 'none'",
   );
   expect(row?.strangers).toBeLessThanOrEqual(2 * 61);
-});
+}, 90_000);
