@@ -16,8 +16,8 @@ const SLOW_A_ROUND = 75;
 const RATIO_MAX = 10;
 const TIMES_MAX = 3;
 const MEMORY_MB = 150;
-/** What attacks are answered with; a success and a failure of the service are not among it. */
-const REFUSALS = [400, 401, 404, 405, 413, 415, 429];
+/** What attacks are answered with (0: the connection was closed); a success and a failure of the service are not among it. */
+const REFUSALS = [0, 400, 401, 404, 405, 413, 415, 429];
 
 const [operator, owned] = [newToken(), newToken()];
 const agent = new Agent({ keepAlive: true, maxSockets: 1 });
