@@ -11,7 +11,7 @@ import { spread, status } from './reads.mjs';
 import { Stage } from './stage.mjs';
 
 const PARTS = { kill, commands, status, spread, news, arrival, growth };
-const LONGEST_MS = 10 * 60_000;
+const LONGEST_MS = 15 * 60_000;
 
 const { values: options } = parseArgs({
   options: {

@@ -4,6 +4,7 @@ import { AppendTogether1795580000000 } from '../../migrations/1795580000000-appe
 import { CreateAccess1795580300000 } from '../../migrations/1795580300000-create-access.js';
 import { ServeAuditors1795840000000 } from '../../migrations/1795840000000-serve-auditors.js';
 import { KeepRefusals1795840200000 } from '../../migrations/1795840200000-keep-refusals.js';
+import { FindSpells1795840400000 } from '../../migrations/1795840400000-find-spells.js';
 
 /** Every migration, in order; listed one by one so that none is applied by accident of a file name. */
 export const MIGRATIONS = [
@@ -13,4 +14,5 @@ export const MIGRATIONS = [
   CreateAccess1795580300000,
   ServeAuditors1795840000000,
   KeepRefusals1795840200000,
+  FindSpells1795840400000,
 ];
