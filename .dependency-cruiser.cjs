@@ -35,7 +35,8 @@ module.exports = {
     only('access', 'config', 'event-store', 'database', 'lora/domain', 'http'),
     only('agent'),
     only('history', 'event-store', 'database', 'lora/domain', 'http', 'audit/core'),
-    only('health', 'config', 'access', 'event-store', 'database', 'lora/domain', 'http'),
+    only('audit', 'config', 'event-store', 'database', 'lora/domain', 'http'),
+    only('health', 'config', 'access', 'audit', 'event-store', 'database', 'lora/domain', 'http'),
     {
       name: 'cli-talks-http-only',
       comment:

@@ -9,8 +9,9 @@ import { table } from './measure.mjs';
 import { news } from './news.mjs';
 import { spread, status } from './reads.mjs';
 import { Stage } from './stage.mjs';
+import { verify } from './verify.mjs';
 
-const PARTS = { kill, commands, status, spread, news, arrival, growth };
+const PARTS = { kill, commands, status, spread, news, arrival, growth, verify };
 const LONGEST_MS = 15 * 60_000;
 
 const { values: options } = parseArgs({

@@ -53,9 +53,11 @@ export function compare({ row, unit, pick, subject, floor, bar, note }) {
   };
 }
 
-/** A row with a bar for the measured value itself. @param bar `{ most }`, in the unit of the row */
+/** A row with a bar for the measured value itself. @param bar `{ most }` or `{ least }`, in the unit of the row */
 export function absolute({ bar, ...row }) {
-  return bar ? { ...row, bar: { ...bar, absolute: true }, met: row.measured <= bar.most } : row;
+  if (!bar) return row;
+  const met = bar.most === undefined ? row.measured >= bar.least : row.measured <= bar.most;
+  return { ...row, bar: { ...bar, absolute: true }, met };
 }
 
 /** @throws Error when one of the rounds met a wrong answer */

@@ -55,6 +55,11 @@ export class Stage {
     return url.href;
   }
 
+  /** The path of a file that ends with the stage. */
+  file(name) {
+    return join(this.#folder, name);
+  }
+
   /** Makes a database with an empty log. */
   async database(name) {
     await this.asOwner('lora', (client) => client.query(`create database ${name}`));

@@ -10,6 +10,7 @@ import { AccessGuard } from './access/access.guard.js';
 import { AccessRecord } from './access/access-record.js';
 import { RefusalRecord } from './access/refusal-record.js';
 import { AppModule } from './app.module.js';
+import { AuditWatch } from './audit/audit-watch.js';
 import type { Settings } from './config/settings.js';
 import { VERSION } from './config/version.js';
 import { Database } from './database/database.js';
@@ -18,9 +19,12 @@ import { ConvergenceService } from './engines/convergence.service.js';
 import { EventStore } from './event-store/event-store.js';
 import { AnswerAdapter } from './http/answer.js';
 import { answerClientErrors } from './http/client-error.js';
+import { corsFor } from './http/cors.js';
 import { meet, nameAnswers } from './http/edge.js';
+import { limit } from './http/limits.js';
 import { ProblemBody } from './http/openapi.js';
 import { ProblemFilter } from './http/problem.filter.js';
+import { pageHeaders } from './http/safe-headers.js';
 import { FirstStart } from './lora/first-start.js';
 import { StreamHub } from './stream/stream-hub.js';
 
@@ -38,9 +42,14 @@ export async function createApp(settings: Settings, logger: LoggerService): Prom
   );
   app.disable('x-powered-by');
   app.disable('etag');
+  app.set('trust proxy', settings.trustProxy);
   nameAnswers(app.getHttpAdapter().getInstance());
-  app.use(meet);
-  answerClientErrors(app.getHttpServer());
+  app.use(meet(settings.corsOrigins));
+  if (settings.corsOrigins.length > 0) app.enableCors(corsFor(settings.corsOrigins));
+  app.use('/docs', pageHeaders);
+  const server = app.getHttpServer();
+  answerClientErrors(server);
+  limit(server);
   if (settings.access === 'required') app.use([...DESCRIPTION_PATHS], app.get(AccessGuard).describe);
   const refusals = app.get(RefusalRecord);
   app.useGlobalFilters(
@@ -74,6 +83,7 @@ export async function openLog(app: NestExpressApplication, signal: AbortSignal):
       await app.get(EventStore).open();
       await app.get(FirstStart).run();
       await app.get(AccessRecord).begin();
+      await app.get(AuditWatch).begin();
       return;
     } catch (error) {
       if (error instanceof UnfitDatabaseError) throw error;

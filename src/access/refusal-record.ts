@@ -6,7 +6,7 @@ import { type BeforeApplicationShutdown, Inject, Injectable } from '@nestjs/comm
 import type { Request } from 'express';
 
 import { SETTINGS, type Settings } from '../config/settings.js';
-import { requestIdOf } from '../http/caller.js';
+import { addressOf, requestIdOf } from '../http/caller.js';
 import { admissionOf } from '../http/identity.js';
 import type { Problem } from '../http/problem.js';
 import { refusals } from './access-metrics.js';
@@ -46,7 +46,7 @@ export class RefusalRecord implements BeforeApplicationShutdown {
     if (!isRefusal(code)) return;
     refusals.inc({ code });
     const { actor, auth } = admissionOf(request).identity;
-    const address = request.socket.remoteAddress ?? null;
+    const address = addressOf(request) ?? null;
     const refusal: Refused = {
       refusal: randomUUID(),
       at: performance.now(),

@@ -113,6 +113,9 @@ export const ROUTES: Readonly<Partial<Record<string, Route | 'open'>>> = {
   'GET /lora/history/:position': route('read', 'found'),
   'GET /lora/history/export': route('export', 'some'),
   'GET /audit/access': route('audit', 'whole'),
+  'GET /audit/checkpoint': route('read', 'none'),
+  'GET /audit/checkpoints': route('read', 'none'),
+  'GET /audit/key': route('read', 'none'),
   'GET /audit/refusals': route('audit', 'some'),
 };
 

@@ -15,7 +15,7 @@ import { verdictLines } from './verify-words.js';
 /** What scripts go by; a command line that is not understood ends with 2, too. */
 const EXITS: Readonly<Record<Verdict['outcome'], number>> = { unaltered: 0, altered: 1, unknown: 2 };
 
-const CHUNK_BYTES = 1 << 20;
+const CHUNK_BYTES = 1 << 17;
 
 const END_OF_HELP = `
 Exit codes: 0 unaltered, 1 altered (the first position that is wrong is named), 2 cannot tell.

@@ -1,3 +1,5 @@
+import { isIP } from 'node:net';
+
 import { ADAPTER_VERSION_PATTERN } from '../lora/domain/names.js';
 import { isLoopback } from './loopback.js';
 
@@ -22,6 +24,16 @@ export interface Settings {
   readonly access: 'open' | 'required';
   /** The file of those who may call, by the hashes of their tokens. */
   readonly accessFile: string | undefined;
+  /** Proxies, by address or subnet, that are believed when they say for whom they call. */
+  readonly trustProxy: readonly string[];
+  /** Origins whose pages may call from a browser. */
+  readonly corsOrigins: readonly string[];
+  /** How often a checkpoint is taken when there is something new, and the past is checked. */
+  readonly auditCheckpointSeconds: number;
+  /** Where each checkpoint is also written as a file. */
+  readonly auditCheckpointDir: string | undefined;
+  /** The key that signs checkpoints; absent: the embedded PostgreSQL has one beside it, and no other signs. */
+  readonly auditSigningKeyFile: string | undefined;
 }
 
 /** The environment variables behind {@link Settings}: what README, compose file and tests may name. */
@@ -38,6 +50,11 @@ export const SETTING_NAMES = [
   'ENGINE_TTL_SECONDS',
   'ACCESS',
   'ACCESS_FILE',
+  'TRUST_PROXY',
+  'CORS_ORIGINS',
+  'AUDIT_CHECKPOINT_SECONDS',
+  'AUDIT_CHECKPOINT_DIR',
+  'AUDIT_SIGNING_KEY_FILE',
 ] as const;
 
 export const SETTINGS = Symbol('SETTINGS');
@@ -62,6 +79,26 @@ function positive(text: string): number | undefined {
 
 function postgresUrl(text: string): string | undefined {
   return URL.canParse(text) && /^postgres(ql)?:$/.test(new URL(text).protocol) ? text : undefined;
+}
+
+function listOf(accept: (each: string) => boolean) {
+  return (text: string): readonly string[] | undefined => {
+    const list = text.split(',').map((each) => each.trim());
+    return list.every(accept) ? list : undefined;
+  };
+}
+
+/** `uniquelocal` is what private networks use, those of containers too. */
+function isProxy(text: string): boolean {
+  if (['loopback', 'linklocal', 'uniquelocal'].includes(text)) return true;
+  const [address = '', bits, ...more] = text.split('/');
+  const width = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1;
+  if (more.length > 0 || width < 0) return false;
+  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) >= 1 && Number(bits) <= width);
+}
+
+function isOrigin(text: string): boolean {
+  return /^https?:/.test(text) && URL.canParse(text) && new URL(text).origin === text;
 }
 
 function oneOf<const T extends string>(...allowed: readonly T[]) {
@@ -105,6 +142,15 @@ export function readSettings(env: Readonly<Partial<Record<string, string>>>): Se
     engineTtlSeconds: read('ENGINE_TTL_SECONDS', positive, 'a number of seconds from 1 to 1000000') ?? 15,
     access: accessFile === undefined ? 'open' : 'required',
     accessFile,
+    trustProxy:
+      read('TRUST_PROXY', listOf(isProxy), 'addresses or subnets of proxies, with commas between') ?? [],
+    corsOrigins:
+      read('CORS_ORIGINS', listOf(isOrigin), 'origins such as https://ops.example, with commas between') ??
+      [],
+    auditCheckpointSeconds:
+      read('AUDIT_CHECKPOINT_SECONDS', positive, 'a number of seconds from 1 to 1000000') ?? 60,
+    auditCheckpointDir: read('AUDIT_CHECKPOINT_DIR', (text) => text, 'a folder'),
+    auditSigningKeyFile: read('AUDIT_SIGNING_KEY_FILE', (text) => text, 'a file'),
   };
   if (settings.databaseOwnerUrl !== undefined && settings.databaseUrl === undefined) {
     problems.push('DATABASE_OWNER_URL needs DATABASE_URL beside it.');

@@ -3,6 +3,7 @@ import { CreateEngines1795571100000 } from '../../migrations/1795571100000-creat
 import { AppendTogether1795580000000 } from '../../migrations/1795580000000-append-together.js';
 import { CreateAccess1795580300000 } from '../../migrations/1795580300000-create-access.js';
 import { ServeAuditors1795840000000 } from '../../migrations/1795840000000-serve-auditors.js';
+import { KeepCheckpoints1795840100000 } from '../../migrations/1795840100000-keep-checkpoints.js';
 import { KeepRefusals1795840200000 } from '../../migrations/1795840200000-keep-refusals.js';
 import { FindSpells1795840400000 } from '../../migrations/1795840400000-find-spells.js';
 
@@ -13,6 +14,7 @@ export const MIGRATIONS = [
   AppendTogether1795580000000,
   CreateAccess1795580300000,
   ServeAuditors1795840000000,
+  KeepCheckpoints1795840100000,
   KeepRefusals1795840200000,
   FindSpells1795840400000,
 ];

@@ -12,12 +12,13 @@ const READABLE = [
     'kill_rolls',
     'kill_acknowledgements',
   ],
-  ...['access_changes', 'refusals'],
+  ...['access_changes', 'checkpoints', 'refusals'],
   ...['tally_head', 'event_kinds', 'event_tallies', 'disabled_spells'],
 ];
 const CALLABLE = [
   ...['lock_head(bigint)', 'append_batch(jsonb, uuid, bigint)'],
   ...['record_access(double precision, text, text, jsonb)', 'record_refusals(text, jsonb)'],
+  'keep_checkpoint(uuid, bigint, bytea, text, text)',
   ...['report_engines_of(jsonb)', 'remove_engine(text, text)', 'engine_presence_since()'],
   'tally_log(integer)',
 ];

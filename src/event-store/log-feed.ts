@@ -82,15 +82,23 @@ export class LogFeed {
     await this.running;
   }
 
-  /** While this replica appends it is mostly its own event, and the answer that is about to arrive tells the same. */
+  /**
+   * What is known needs no question: mostly it is this replica's own event, whose answer has come, or is about to while
+   * this replica appends. That the log went backwards the next poll or read finds.
+   */
   private hear(position: number): void {
     if (!this.isAppending()) {
-      this.hint();
+      this.hintUnlessKnown(position);
       return;
     }
     setTimeout(() => {
-      if (!(position <= this.memory.position)) this.hint();
+      this.hintUnlessKnown(position);
     }, OWN_ANSWER_MS).unref();
+  }
+
+  /** A payload that is no position, as of an adoption, is always a hint. */
+  private hintUnlessKnown(position: number): void {
+    if (!(position <= this.memory.position)) this.hint();
   }
 
   private hint(): void {

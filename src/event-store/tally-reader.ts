@@ -3,6 +3,7 @@ import { Injectable } from '@nestjs/common';
 import { Database } from '../database/database.js';
 import { LogUnavailable } from '../lora/domain/errors.js';
 import type { LogPart } from './audit-rows.js';
+import { lastBefore } from './positions.js';
 import { ask } from './unavailable.js';
 
 /** Events that are counted at a time: a tenth of a second. */
@@ -118,10 +119,8 @@ const seconds = (interval: string): string => `round(extract(epoch from ${interv
 /** $1 since, $2 until, $3 fleets, $4 kills before a position, $5 kills at most. */
 const tallied = (kills: string): string => `
   with bounds as materialized (
-    select coalesce((select position from events where recorded_at < $1::timestamptz
-        order by recorded_at desc limit 1), 0) as first,
-      least(h.position, coalesce((select position from events where recorded_at < coalesce($2::timestamptz, 'infinity')
-        order by recorded_at desc limit 1), 0)) as last,
+    select ${lastBefore('$1::timestamptz')} as first,
+      least(h.position, ${lastBefore("coalesce($2::timestamptz, 'infinity')")}) as last,
       least($1::timestamptz, clock_timestamp()) as since,
       least($2::timestamptz, clock_timestamp()) as until
     from tally_head h where h.only_row

@@ -1,5 +1,7 @@
 import { ApiProperty } from '@nestjs/swagger';
 
+import { AUDIT_STATES, type AuditState } from '../audit/audit-watch.js';
+
 export class LiveBody {
   @ApiProperty({ enum: ['live'] }) status!: 'live';
 }
@@ -34,6 +36,13 @@ export class ComponentsBody {
       'Whether callers are asked who they are; `file-broken`: ACCESS_FILE cannot be used, and the last good one counts.',
   })
   access!: 'open' | 'required' | 'file-broken';
+
+  @ApiProperty({
+    enum: AUDIT_STATES,
+    description:
+      'Whether the past of the log is checked and signed; `off`: there is no key; `contradicted`: it is not what it was.',
+  })
+  audit!: AuditState;
 }
 
 export class HealthBody {

@@ -2,9 +2,14 @@
 // Must never do anything but look.
 import { Module } from '@nestjs/common';
 
+import { AuditModule } from '../audit/audit.module.js';
 import { EventStoreModule } from '../event-store/event-store.module.js';
 import { HealthController } from './health.controller.js';
 import { HealthService } from './health.service.js';
 
-@Module({ imports: [EventStoreModule], controllers: [HealthController], providers: [HealthService] })
+@Module({
+  imports: [AuditModule, EventStoreModule],
+  controllers: [HealthController],
+  providers: [HealthService],
+})
 export class HealthModule {}

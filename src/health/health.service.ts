@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 
 import { AccessFile } from '../access/access-file.js';
+import { AuditWatch } from '../audit/audit-watch.js';
 import { SETTINGS, type Settings } from '../config/settings.js';
 import { VERSION } from '../config/version.js';
 import { EventStore } from '../event-store/event-store.js';
@@ -18,6 +19,7 @@ export class HealthService {
     @Inject(SETTINGS) private readonly settings: Settings,
     private readonly store: EventStore,
     private readonly accessFile: AccessFile,
+    private readonly audit: AuditWatch,
   ) {}
 
   async ready(): Promise<Answer<ReadyBody>> {
@@ -29,14 +31,17 @@ export class HealthService {
     const up = await this.store.canAppend();
     const { wentBackwards, aheadSeconds } = this.store.memory;
     const clockBehind = aheadSeconds > CLOCK_TOLERANCE_SECONDS;
+    const audited = this.audit.state === 'ok' || this.audit.state === 'off';
+    const sound = up && !wentBackwards && !clockBehind && !this.accessFile.isBroken && audited;
     return {
-      status: up && !wentBackwards && !clockBehind && !this.accessFile.isBroken ? 'ok' : 'degraded',
+      status: sound ? 'ok' : 'degraded',
       version: VERSION,
       components: {
         log: wentBackwards ? 'went-backwards' : up ? 'up' : 'down',
         feed: this.store.feed.mode,
         clock: clockBehind ? 'behind-the-log' : 'ok',
         access: this.accessFile.isBroken ? 'file-broken' : this.settings.access,
+        audit: this.audit.state,
       },
       flags_differ: this.flagsDiffer(),
     };

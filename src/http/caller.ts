@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { isIP } from 'node:net';
 
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import type { Request, Response } from 'express';
@@ -53,6 +54,11 @@ export function requestIdOf(request: Request & Noted): string | undefined {
   return request[ARRIVAL]?.requestId;
 }
 
+/** Where a request came from: its other end, or what a proxy says that is trusted to say so. */
+export function addressOf({ ip, socket }: Request): string | undefined {
+  return ip !== undefined && isIP(ip) !== 0 ? ip : socket.remoteAddress;
+}
+
 /** Reads of the request what is asked for, when it is asked for: most reads ask for next to nothing. */
 class RequestCaller implements Caller {
   constructor(
@@ -74,7 +80,7 @@ class RequestCaller implements Caller {
       actor,
       auth,
       source: this.headers['user-agent']?.slice(0, SOURCE_MAX) ?? null,
-      remote_address: this.request.socket.remoteAddress ?? null,
+      remote_address: addressOf(this.request) ?? null,
       request_id: this.arrival.requestId,
     };
   }

@@ -8,10 +8,12 @@ const KILL = /^\/lora\/disable\/?$/i;
 /**
  * Refuses commands that a page of another site lets the browser of somebody send who can reach this service: such a
  * page needs nobody's consent for a POST without a body. A kill is taken all the same. Programs send neither header.
+ * @param friends the origins whose pages may
  * @throws Problem 403
  */
-export function refuseForeignPage(request: Request): void {
+export function refuseForeignPage(request: Request, friends: readonly string[]): void {
   if (READS.has(request.method) || KILL.test(request.path)) return;
+  if (friends.includes(request.headers.origin ?? '')) return;
   if (isForeign(request)) throw foreignPage();
 }
 

@@ -48,7 +48,7 @@ export class ScopedBody implements Scoped {
 /** The refusals that a route can answer with, beside those of who may not call it. */
 export function ApiProblems(...statuses: readonly number[]): MethodDecorator & ClassDecorator {
   return applyDecorators(
-    ...[...new Set([401, 403, ...statuses])].map((status) =>
+    ...[...new Set([401, 403, 429, ...statuses])].map((status) =>
       ApiResponse({
         status,
         description: Object.entries(PROBLEMS)

@@ -61,7 +61,8 @@ function asKnownTo(request: Request, refusal: Refusal): Refusal {
 function withNotice(problem: Problem, { method }: Request): Problem {
   const { code, message, more, headers, status } = problem;
   const command = method === 'POST' || method === 'PUT' || method === 'DELETE';
-  if (!command || more.notice !== undefined || ![400, 401, 403, 413, 415].includes(status)) return problem;
+  if (!command || more.notice !== undefined || ![400, 401, 403, 413, 415, 429].includes(status))
+    return problem;
   return new Problem(code, message, { ...more, notice: 'Nothing was changed.' }, headers);
 }
 

@@ -43,6 +43,9 @@ const CALLS: Readonly<Record<string, Call>> = {
   'GET /lora/history/summary': { path: '/lora/history/summary', may: READERS },
   'GET /lora/history/:position': { path: '/lora/history/1', may: READERS },
   'GET /lora/history/export': { path: '/lora/history/export', may: AUDITORS },
+  'GET /audit/checkpoint': { path: '/audit/checkpoint', may: READERS },
+  'GET /audit/checkpoints': { path: '/audit/checkpoints', may: READERS },
+  'GET /audit/key': { path: '/audit/key', may: READERS },
   'GET /audit/access': { path: '/audit/access', may: AUDITORS },
   'GET /audit/refusals': { path: '/audit/refusals', may: AUDITORS },
   // From elsewhere: on this machine it is open.

@@ -135,19 +135,15 @@ describe('loractl against', () => {
   });
 
   it('a service whose database hangs: unknown, and what to type settles it', async () => {
+    // The kill is on its way when the database falls silent: a replica that has noticed does not send it.
+    const lock = await lockHead(database);
+    const words = ['kill', '--fleet', fleet, '--reason', 'it is bad', '--url', urlOf(a), '--timeout', '1'];
+    const kill = startLine(words);
+    await lock.waiters(1);
     proxy.set('hole');
+    await lock.release();
     try {
-      const killed = await runLine([
-        'kill',
-        '--fleet',
-        fleet,
-        '--reason',
-        'it is bad',
-        '--url',
-        urlOf(a),
-        '--timeout',
-        '1',
-      ]);
+      const killed = { code: await kill.ended(), out: kill.out(), err: kill.err() };
       const { code, out, err } = line(killed);
       expect({ code, out }).toEqual({ code: 4, out: '' });
       const typed =
@@ -158,8 +154,10 @@ describe('loractl against', () => {
       );
       expect(changed.code).toBe(1);
       expect(changed.err).toMatch('Nothing was sent.');
-      const words = typed.replace("'it is bad'", 'REASON').split(' ');
-      const again = words.map((word) => (word === 'REASON' ? 'it is bad' : word));
+      const again = typed
+        .replace("'it is bad'", 'REASON')
+        .split(' ')
+        .map((word) => (word === 'REASON' ? 'it is bad' : word));
       // The replica that is cut off, first; the other one takes it.
       const settled = await runLine([...again, '--url', `${urlOf(a)},${urlOf(b)}`]);
       expect(settled.code).toBe(0);

@@ -18,6 +18,11 @@ const DEFAULTS = {
   engineTtlSeconds: 15,
   access: 'open',
   accessFile: undefined,
+  trustProxy: [],
+  corsOrigins: [],
+  auditCheckpointSeconds: 60,
+  auditCheckpointDir: undefined,
+  auditSigningKeyFile: undefined,
 };
 
 /** One line for each bad setting. */
@@ -57,6 +62,11 @@ describe('readSettings', () => {
         STREAMS_MAX: '7',
         ENGINE_TTL_SECONDS: '30',
         ACCESS_FILE: '/run/secrets/access.json',
+        TRUST_PROXY: 'uniquelocal, 192.0.2.0/24,2001:db8::1',
+        CORS_ORIGINS: 'https://ops.example, http://localhost:3000',
+        AUDIT_CHECKPOINT_SECONDS: '5',
+        AUDIT_CHECKPOINT_DIR: '/mnt/worm',
+        AUDIT_SIGNING_KEY_FILE: '/run/secrets/audit.pem',
         SOMETHING_ELSE: 'is not ours',
       }),
     ).toStrictEqual({
@@ -72,6 +82,11 @@ describe('readSettings', () => {
       engineTtlSeconds: 30,
       access: 'required',
       accessFile: '/run/secrets/access.json',
+      trustProxy: ['uniquelocal', '192.0.2.0/24', '2001:db8::1'],
+      corsOrigins: ['https://ops.example', 'http://localhost:3000'],
+      auditCheckpointSeconds: 5,
+      auditCheckpointDir: '/mnt/worm',
+      auditSigningKeyFile: '/run/secrets/audit.pem',
     });
     expect(readSettings({ LORA_ENABLED: ' true ', PORT: ' 65535 ' })).toMatchObject({
       loraEnabled: true,
@@ -86,6 +101,11 @@ describe('readSettings', () => {
     ['ACTIVE_LORA_ADAPTER', ['-v1', 'v 1', '../v1', 'v/1', 'vé', 'v'.repeat(129)]],
     ['LOG_FORMAT', ['JSON', 'pretty']],
     ['ACCESS', ['Open', 'none', 'off', 'required']],
+    ['TRUST_PROXY', ['true', '1', '0.0.0.0/0', '::/0', '10.0.0.0/33', '10.0.0.0/8/8', 'proxy', '10.0.0.1,,']],
+    [
+      'CORS_ORIGINS',
+      ['*', 'ops.example', 'https://ops.example/', 'https://ops.example/x', 'null', 'file://x'],
+    ],
   ])('refuses a bad %s with a line that names it', (name, values) => {
     for (const value of values) {
       const problems = problemsOf({ [name]: value });

@@ -22,6 +22,7 @@ beforeAll(async () => {
   await owner.query(`select report_engines_of(
     '[{"engine":"e","fleet":"a","owner":"token:e","only_own":true,"report":{"state":"pending"}}]')`);
   await owner.query(`select record_access(0, 'here', null, '{"access":"open","tokens":[]}')`);
+  await owner.query(`select keep_checkpoint(log_id, 1, sha256('a'), 'note', 'key') from log_head`);
   await owner.query(`select record_refusals('here', '[{"refusal":"0193a1b2-0000-7000-8000-000000000001","age":0,
     "actor":"token:e","auth":"token","call":"GET /lora/status","status":403,"code":"forbidden","left_out":0}]')`);
   await owner.query("select remove_engine('e', 'anonymous')");
@@ -38,6 +39,7 @@ const TALLIES = ['disabled_spells', 'event_kinds', 'event_tallies', 'tally_head'
 /** Tables whose rows are never changed. */
 const EVIDENCE = [
   'access_changes',
+  'checkpoints',
   'command_keys',
   'engine_registrations',
   'events',
@@ -57,6 +59,7 @@ const everything = async (): Promise<unknown> => {
     'migrations',
     'engine_registrations',
     'access_changes',
+    'checkpoints',
     'refusals',
   ];
   return Promise.all(
@@ -97,6 +100,9 @@ const changes = [
   'update access_changes set changed_at = changed_at',
   'delete from access_changes',
   'truncate access_changes',
+  'update checkpoints set note = note',
+  'delete from checkpoints',
+  'truncate checkpoints',
   'update refusals set left_out = 0',
   'delete from refusals',
   'truncate refusals',
@@ -210,6 +216,7 @@ describe('the role of the service', () => {
     'insert into command_keys select * from command_keys',
     'insert into log_adoptions select gen_random_uuid(), log_id, position from log_adoptions',
     "insert into access_changes (changed_at, replica, access, came, went) values (now(), 'x', '{}', '[]', '[]')",
+    "insert into checkpoints (log_id, size, root, note, key) select log_id, 2, sha256('a'), 'x', 'x' from log_head",
     "insert into refusals (refusal, refused_at, replica, actor, auth, call, status, code, left_out) values (gen_random_uuid(), now(), 'x', 'x', 'x', 'x', 1, 'x', 0)",
     "insert into migrations (timestamp, name) values (1, 'x')",
     'update fleet_states set generation = 9',
@@ -300,6 +307,7 @@ it('every trigger that protects the log fires for everybody, always', async () =
     ),
   ).toEqual([
     { table: 'access_changes', trigger: 'access_changes_are_kept', enabled: 'A' },
+    { table: 'checkpoints', trigger: 'checkpoints_are_kept', enabled: 'A' },
     { table: 'command_keys', trigger: 'command_keys_are_kept', enabled: 'A' },
     { table: 'engine_registrations', trigger: 'engine_registrations_are_kept', enabled: 'A' },
     { table: 'engine_registrations', trigger: 'engine_registrations_only_end', enabled: 'A' },

@@ -81,7 +81,7 @@ describe('GET /health', () => {
     expect(reply.body).toStrictEqual({
       status: 'ok',
       version: VERSION,
-      components: { log: 'up', feed: 'listening', clock: 'ok', access: 'open' },
+      components: { log: 'up', feed: 'listening', clock: 'ok', access: 'open', audit: 'off' },
       flags_differ: false,
     });
   });
@@ -91,7 +91,7 @@ describe('GET /health', () => {
     const reply = await service.api.get('/health');
     expect(reply.body).toMatchObject({
       status: 'degraded',
-      components: { log: 'down', feed: 'listening', clock: 'ok', access: 'open' },
+      components: { log: 'down', feed: 'listening', clock: 'ok', access: 'open', audit: 'off' },
       flags_differ: false,
     });
   });

@@ -64,6 +64,9 @@ it('names every route, and no other', () => {
       'get /lora/history/{position}',
       'get /lora/convergence',
       'get /audit/access',
+      'get /audit/checkpoint',
+      'get /audit/checkpoints',
+      'get /audit/key',
       'get /audit/refusals',
       'get /engines',
       'get /engines/{id}',
@@ -115,11 +118,11 @@ it('describes what is answered, refusals too', () => {
   for (const path of ['/lora/enable', '/lora/rollback', '/lora/deploy', '/adapters/{version}/deploy']) {
     const { responses } = operation('post', path);
     expect(Object.keys(responses)).toStrictEqual(
-      ['200', '400', '401', '403', '404', '409', '412', '413', '415', '422', '503'].filter(
+      ['200', '400', '401', '403', '404', '409', '412', '413', '415', '422', '429', '503'].filter(
         (status) => status in responses,
       ),
     );
-    expect(Object.keys(responses)).toHaveLength(11);
+    expect(Object.keys(responses)).toHaveLength(12);
     expect(responses['400']?.content).toHaveProperty(['application/problem+json']);
     expect(responses['200']?.content).toHaveProperty(['application/json']);
   }

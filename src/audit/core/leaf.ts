@@ -5,8 +5,16 @@
 import { hash } from 'node:crypto';
 
 export function sha256(data: Buffer | string): Buffer {
-  return hash('sha256', data, 'buffer');
+  return Buffer.from(digest(data), 'binary');
 }
+
+/** A string of 32 bytes: asked for a buffer, node:crypto takes three times as long. */
+function digest(data: Buffer | string): string {
+  return hash('sha256', data, 'binary');
+}
+
+/** What is hashed for a leaf, used again for each. */
+const written = Buffer.alloc(49);
 
 /**
  * The leaf of an event: SHA-256(0x00 ‖ position ‖ recorded_at in µs since 1970 ‖ SHA-256(body)), numbers as 8
@@ -16,17 +24,18 @@ export function sha256(data: Buffer | string): Buffer {
  * @throws Error when it is not
  */
 export function leafHash(position: number, recordedAt: string, body: string): Buffer {
-  const leaf = Buffer.alloc(49);
-  leaf.writeBigUInt64BE(BigInt(position), 1);
-  leaf.writeBigInt64BE(microseconds(recordedAt), 9);
-  sha256(body).copy(leaf, 17);
-  return sha256(leaf);
+  written.writeUInt32BE(Math.floor(position / 2 ** 32), 1);
+  written.writeUInt32BE(position % 2 ** 32, 5);
+  written.writeBigInt64BE(microseconds(recordedAt), 9);
+  written.write(digest(body), 17, 'binary');
+  return sha256(written);
 }
+
+const FORM = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/;
 
 /** @throws Error when it is not of the form 2026-11-24T02:14:07.000001Z */
 export function microseconds(recordedAt: string): bigint {
-  const parts = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.(\d{6})Z$/.exec(recordedAt);
-  if (!parts) throw new Error(`${recordedAt} is not a time of the log.`);
-  const [, seconds = '', fraction = ''] = parts;
-  return BigInt(Date.parse(`${seconds}Z`)) * 1000n + BigInt(fraction);
+  const milliseconds = FORM.test(recordedAt) ? Date.parse(recordedAt) : NaN;
+  if (Number.isNaN(milliseconds)) throw new Error(`${recordedAt} is not a time of the log.`);
+  return BigInt(milliseconds) * 1000n + BigInt(recordedAt.slice(23, 26));
 }

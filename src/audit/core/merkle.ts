@@ -5,12 +5,13 @@ export const EMPTY_ROOT = sha256('');
 
 /** SHA-256(0x01 ‖ left ‖ right): an inner node of RFC 6962, section 2.1. */
 export function nodeHash(left: Buffer, right: Buffer): Buffer {
-  const node = Buffer.allocUnsafe(65);
-  node[0] = 1;
-  left.copy(node, 1);
-  right.copy(node, 33);
-  return sha256(node);
+  left.copy(written, 1);
+  right.copy(written, 33);
+  return sha256(written);
 }
+
+/** What is hashed for a node, used again for each. */
+const written = Buffer.alloc(65, 1);
 
 /** The largest power of two below a number of leaves: where RFC 6962 divides a tree. */
 export function splitOf(size: number): number {

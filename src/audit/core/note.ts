@@ -71,6 +71,18 @@ export function readVerifierKey(text: string): VerifierKey {
   return verifier;
 }
 
+/** The key of a PKCS #8 file in PEM. @throws NoteError `malformed` */
+export function readSignerPem(name: string, pem: string): SignerKey {
+  try {
+    const key = createPrivateKey(pem);
+    if (key.asymmetricKeyType === 'ed25519')
+      return signerOf(name, key.export({ format: 'der', type: 'pkcs8' }).subarray(PRIVATE_DER.length));
+  } catch {
+    // What OpenSSL says of it helps nobody, and might quote it.
+  }
+  throw new NoteError('malformed', 'This is not an Ed25519 key in PEM.');
+}
+
 function partsOf(text: string): { name: string; id: Buffer; key: Buffer } {
   const [, name = '', id = '', encoded = ''] =
     /^([^\s+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/]+=*)$/u.exec(text) ?? [];

@@ -1,0 +1,150 @@
+import { setTimeout as pause } from 'node:timers/promises';
+
+import {
+  type BeforeApplicationShutdown,
+  Inject,
+  Injectable,
+  Logger,
+  type OnModuleInit,
+} from '@nestjs/common';
+
+import { SETTINGS, type Settings } from '../config/settings.js';
+import { reasonFor } from '../http/cause-log.js';
+import { Problem } from '../http/problem.js';
+import { LogUnavailable } from '../lora/domain/errors.js';
+import { auditFailing, auditPassSeconds } from './audit-metrics.js';
+import type { KeptCheckpoint } from './audit.store.js';
+import { Contradiction } from './contradiction.js';
+import type { SignerKey } from './core/note.js';
+import { Notary } from './notary.js';
+import { configuredKey, embeddedKey } from './signing-key.js';
+
+/** So much longer than it works it rests: a quarter of one processor of the database at most. */
+const REST = 3;
+
+/** `off`: there is no key. */
+export const AUDIT_STATES = ['off', 'ok', 'failing', 'contradicted'] as const;
+export type AuditState = (typeof AUDIT_STATES)[number];
+
+interface Demand {
+  readonly resolve: (checkpoint: KeptCheckpoint | null) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** Has the log checked and signed again and again, and remembers what was found. */
+@Injectable()
+export class AuditWatch implements OnModuleInit, BeforeApplicationShutdown {
+  private readonly logger = new Logger('Audit');
+  private readonly stopping = new AbortController();
+  private signingKey: SignerKey | undefined;
+  private failure: string | undefined;
+  private demands: Demand[] = [];
+  private hurried = false;
+  private wake: () => void = () => undefined;
+  private running: Promise<void> | undefined;
+
+  constructor(
+    @Inject(SETTINGS) private readonly settings: Settings,
+    private readonly notary: Notary,
+  ) {}
+
+  /** @throws Error when the key that was set cannot be used: the start stops */
+  async onModuleInit(): Promise<void> {
+    this.signingKey = await configuredKey(this.settings);
+  }
+
+  /** Once the database is open. */
+  async begin(): Promise<void> {
+    if (this.running) return;
+    if (this.settings.databaseUrl === undefined) this.signingKey ??= await embeddedKey(this.settings);
+    if (this.signingKey === undefined)
+      this.logger.warn('No checkpoints are signed: AUDIT_SIGNING_KEY_FILE is not set.');
+    else this.running ??= this.run(this.signingKey);
+  }
+
+  get state(): AuditState {
+    if (this.signingKey === undefined) return 'off';
+    if (this.notary.contradiction) return 'contradicted';
+    return this.failure === undefined ? 'ok' : 'failing';
+  }
+
+  /** @throws Problem `no-signing-key` */
+  requireKey(): SignerKey {
+    if (this.signingKey) return this.signingKey;
+    throw new Problem('no-signing-key', 'This service has no key to sign checkpoints with.');
+  }
+
+  /**
+   * The newest checkpoint, after a pass that begins after this call. All who wait for one get the same.
+   * @throws Contradiction, LogUnavailable
+   */
+  fresh(): Promise<KeptCheckpoint | null> {
+    return new Promise((resolve, reject) => {
+      this.demands.push({ resolve, reject });
+      this.hurried = true;
+      this.wake();
+    });
+  }
+
+  async beforeApplicationShutdown(): Promise<void> {
+    this.stopping.abort();
+    this.wake();
+    await this.running;
+  }
+
+  private async run(key: SignerKey): Promise<void> {
+    while (!this.isStopping()) {
+      const began = performance.now();
+      const served = this.demands.splice(0);
+      this.hurried = served.length > 0;
+      try {
+        const checkpoint = await this.notary.pass(key, (took) => this.rest(took));
+        auditPassSeconds.set((performance.now() - began) / 1000);
+        this.note(undefined);
+        for (const { resolve } of served) resolve(checkpoint);
+      } catch (error) {
+        if (!(error instanceof Contradiction || this.isStopping()))
+          this.note(reasonFor(error instanceof LogUnavailable ? error.cause : error));
+        for (const { reject } of served) reject(refusalOf(error));
+      }
+      if (this.demands.length === 0)
+        await this.sleepUntil(began + this.settings.auditCheckpointSeconds * 1000);
+    }
+    for (const { reject } of this.demands) reject(refusalOf(this.stopping.signal.reason));
+  }
+
+  private isStopping(): boolean {
+    return this.stopping.signal.aborted;
+  }
+
+  private note(failure: string | undefined): void {
+    auditFailing.set(Number(failure !== undefined));
+    if (failure !== undefined && failure !== this.failure)
+      this.logger.warn(`The log cannot be checked: ${failure}`);
+    this.failure = failure;
+  }
+
+  /** @throws AbortError when the service stops */
+  private async rest(took: number): Promise<void> {
+    if (!this.hurried) await pause(took * REST, undefined, { ref: false, signal: this.stopping.signal });
+  }
+
+  private sleepUntil(time: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(done, Math.max(0, time - performance.now()));
+      timer.unref();
+      function done(): void {
+        clearTimeout(timer);
+        resolve();
+      }
+      this.wake = done;
+      if (this.isStopping()) done();
+    });
+  }
+}
+
+/** What a caller is told whose checkpoint could not be taken. */
+function refusalOf(error: unknown): Error {
+  if (error instanceof Contradiction || error instanceof LogUnavailable) return error;
+  return new LogUnavailable('The checkpoint cannot be kept now.', undefined, undefined, { cause: error });
+}

@@ -1,0 +1,164 @@
+import { Injectable, Logger } from '@nestjs/common';
+
+import { auditContradicted, checkpointPosition } from './audit-metrics.js';
+import { AuditStore, type KeptCheckpoint, type SignedHead } from './audit.store.js';
+import { type CheckpointFile, CheckpointFiles } from './checkpoint-files.js';
+import { Contradiction } from './contradiction.js';
+import { type Checkpoint, openCheckpoint, signCheckpoint } from './core/checkpoint.js';
+import { NoteError, readVerifierKey, type SignerKey, type VerifierKey } from './core/note.js';
+import type { TreeHead } from './core/proof.js';
+import { LogTree, type Rest } from './log-tree.js';
+
+/** Signs what the log is, once it is sure that the log still is what it was. */
+@Injectable()
+export class Notary {
+  private readonly logger = new Logger('Audit');
+  private tree: LogTree | undefined;
+  /** The newest that this replica has seen: of the present log, after it was found to agree with it. */
+  private known: TreeHead | undefined;
+  private contradicted: Contradiction | undefined;
+  /** Said once each. */
+  private readonly passedOver = new Set<string>();
+
+  constructor(
+    private readonly store: AuditStore,
+    private readonly files: CheckpointFiles,
+  ) {}
+
+  /** Why nothing is signed, until the log is adopted under another name. */
+  get contradiction(): Contradiction | undefined {
+    return this.contradicted;
+  }
+
+  /** The tree of a log. What was found out about a log of another name is over. */
+  treeOf(logId: string): LogTree {
+    if (this.tree?.logId === logId) return this.tree;
+    if (this.contradicted) this.logger.warn(`The log has been adopted as ${logId}: it is signed again.`);
+    this.tree = new LogTree(logId, this.store);
+    this.known = this.contradicted = undefined;
+    auditContradicted.set(0);
+    return this.tree;
+  }
+
+  /**
+   * Hashes the whole log, compares it with what was signed and seen before, and signs it where there is something new.
+   * @returns the newest checkpoint; null while there is nothing to sign
+   * @throws Contradiction; nothing was signed
+   */
+  pass(key: SignerKey, rest: Rest): Promise<KeptCheckpoint | null> {
+    return this.watching(() => this.check(key, rest));
+  }
+
+  /** Does what reads the log; a contradiction that it finds stays. */
+  async watching<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (error instanceof Contradiction && !this.contradicted) {
+        this.contradicted = error;
+        auditContradicted.set(1);
+        this.logger.error(
+          `THE PAST OF THE LOG HAS CHANGED: ${error.message} Nothing is signed until an operator runs npm run log:adopt.`,
+        );
+      }
+      throw error;
+    }
+  }
+
+  private async check(key: SignerKey, rest: Rest): Promise<KeptCheckpoint | null> {
+    // What was signed is read before the log is: whatever is signed meanwhile may be of a longer one.
+    const files = await this.files.list();
+    const head = await this.store.head();
+    const tree = this.treeOf(head.log_id);
+    const before = this.known;
+    if (this.contradicted) throw this.contradicted;
+    if (head.last !== head.position)
+      throw new Contradiction(
+        `The head of the log is at ${head.position}, and its last event at ${head.last}.`,
+      );
+    if (head.position < tree.size)
+      throw new Contradiction(`The log has ${head.position} events, and it has had ${tree.size}.`);
+    await tree.readAll(head.position, rest);
+    if (before) await mustAgree(tree, before, 'the checkpoint that this replica knows');
+    if (head.newest) await mustAgree(tree, opened(head.newest, key), 'the newest checkpoint of the table');
+    const filed = await this.newestFile(files, head, key);
+    if (filed) await mustAgree(tree, filed, `the checkpoint file of size ${filed.size}`);
+
+    const isNew = head.position > (head.newest?.size ?? 0);
+    const kept = isNew ? await this.sign(head, tree, key) : head.newest;
+    if (kept === null) return null;
+    this.known = { size: kept.size, root: Buffer.from(kept.root, 'hex') };
+    checkpointPosition.set(kept.size);
+    await this.files.put(kept);
+    return kept;
+  }
+
+  private async sign(head: SignedHead, tree: LogTree, key: SignerKey): Promise<KeptCheckpoint | null> {
+    const { log_id: logId, position: size, adoption } = head;
+    const root = await tree.root([0, size]);
+    const continues = adoption && {
+      logId: adoption.previous_log_id,
+      size: adoption.position,
+      root: await tree.root([0, adoption.position]),
+    };
+    const note = signCheckpoint({ logId, size, root, continues }, key);
+    const isOurs = await this.store.keep(logId, size, root, note, key.verifier.text);
+    const kept = await this.store.at(logId, size);
+    // None: the log has got another name meanwhile.
+    if (kept === null) return null;
+    if (isOurs) this.logger.log(`Checkpoint of ${size} events: ${JSON.stringify(note)}`);
+    else await mustAgree(tree, opened(kept, key), 'the checkpoint of another replica');
+    return kept;
+  }
+
+  /** The largest file of the log that can be checked. */
+  private async newestFile(
+    files: readonly CheckpointFile[],
+    head: SignedHead,
+    key: SignerKey,
+  ): Promise<Checkpoint | undefined> {
+    const keys = [key.verifier, ...(head.newest ? [readVerifierKey(head.newest.key)] : [])];
+    for (const file of files.filter(({ logId }) => logId === head.log_id)) {
+      try {
+        const checkpoint = openCheckpoint(await this.files.read(file), keys);
+        if (checkpoint.logId === file.logId && checkpoint.size === file.size) return checkpoint;
+        this.passOver(file.name, 'it is of another log or size than its name');
+      } catch (error) {
+        if (!(error instanceof NoteError)) throw error;
+        this.passOver(file.name, error.message);
+      }
+    }
+    return undefined;
+  }
+
+  private passOver(name: string, why: string): void {
+    if (this.passedOver.has(name)) return;
+    this.passedOver.add(name);
+    this.logger.warn(`The checkpoint file ${name} is passed over: ${why}`);
+  }
+}
+
+/** What a kept checkpoint says, not what the columns beside it say. */
+function opened({ log_id, size, note, key }: KeptCheckpoint, own: SignerKey): Checkpoint {
+  let checkpoint: Checkpoint | undefined;
+  try {
+    checkpoint = openCheckpoint(note, keysFor(key, own));
+  } catch (error) {
+    if (!(error instanceof NoteError)) throw error;
+  }
+  if (checkpoint?.logId !== log_id || checkpoint.size !== size)
+    throw new Contradiction(`The checkpoint of size ${size} in the table is not as it was signed.`);
+  return checkpoint;
+}
+
+/** A key that was exchanged is named beside the checkpoints that it has signed. */
+function keysFor(text: string, own: SignerKey): VerifierKey[] {
+  return text === own.verifier.text ? [own.verifier] : [readVerifierKey(text)];
+}
+
+async function mustAgree(tree: LogTree, { size, root }: TreeHead, what: string): Promise<void> {
+  if (size > tree.size)
+    throw new Contradiction(`The log has ${tree.size} events, and ${what} is of ${size}.`);
+  if (!(await tree.root([0, size])).equals(root))
+    throw new Contradiction(`The first ${size} events are not those of ${what}.`);
+}

@@ -1,0 +1,55 @@
+import { randomUUID } from 'node:crypto';
+import { link, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import type { Settings } from '../config/settings.js';
+import { KEY_NAME } from './core/checkpoint.js';
+import { generateSignerKey, readSignerKey, readSignerPem, type SignerKey } from './core/note.js';
+
+/** In the data folder of the embedded PostgreSQL. */
+const KEY_FILE = 'audit-signing-key';
+
+/**
+ * The key that the operator has set. PEM, as `openssl genpkey -algorithm ed25519` writes it, or a signer key of a
+ * signed note.
+ * @throws Error when the file has none
+ */
+export async function configuredKey({ auditSigningKeyFile: file }: Settings): Promise<SignerKey | undefined> {
+  if (file === undefined) return undefined;
+  try {
+    return parse(await readFile(file, 'utf8'));
+  } catch (error) {
+    const why = codeOf(error) ?? 'it holds no Ed25519 key';
+    throw new Error(`AUDIT_SIGNING_KEY_FILE ${file} cannot be used: ${why}.`, { cause: error });
+  }
+}
+
+/** The key beside the embedded database, made at the first start: one for all replicas of the data folder. */
+export async function embeddedKey({ dataDir }: Settings): Promise<SignerKey> {
+  const file = join(dataDir, KEY_FILE);
+  const unfinished = `${file}.${randomUUID()}`;
+  for (;;) {
+    try {
+      return parse(await readFile(file, 'utf8'));
+    } catch (error) {
+      if (codeOf(error) !== 'ENOENT') throw error;
+    }
+    try {
+      await writeFile(unfinished, `${generateSignerKey(KEY_NAME).text}\n`, { mode: 0o600, flush: true });
+      // A link appears with its content: of two replicas the second finds the key of the first.
+      await link(unfinished, file);
+    } catch (error) {
+      if (codeOf(error) !== 'EEXIST') throw error;
+    } finally {
+      await rm(unfinished, { force: true });
+    }
+  }
+}
+
+function parse(text: string): SignerKey {
+  return text.startsWith('PRIVATE+KEY+') ? readSignerKey(text.trim()) : readSignerPem(KEY_NAME, text);
+}
+
+function codeOf(error: unknown): string | undefined {
+  return (error as NodeJS.ErrnoException).code;
+}

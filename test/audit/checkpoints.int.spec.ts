@@ -1,0 +1,258 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+
+import type { CheckpointBody, CheckpointsBody } from '../../src/audit/audit.dto.js';
+import { KEY_NAME, openCheckpoint } from '../../src/audit/core/checkpoint.js';
+import { rootOf } from '../../src/audit/core/merkle.js';
+import { generateSignerKey } from '../../src/audit/core/note.js';
+import { BLOCK } from '../../src/audit/audit.store.js';
+import { lengthen } from './long-log.js';
+import { startApp, type TestApp } from '../support/app.js';
+import { createDatabase, type TestDatabase } from '../support/database.js';
+import { eventually } from '../support/http.js';
+import { lockHead } from '../support/head-lock.js';
+import { expectInvalid, expectProblem, headOf } from '../support/problem.js';
+
+const key = generateSignerKey(KEY_NAME);
+let folder: string;
+let env: Record<string, string>;
+let database: TestDatabase;
+let services: TestApp[] = [];
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'audit-'));
+  await writeFile(join(folder, 'key'), key.text);
+  // Checkpoints are taken at the start and when they are asked for.
+  env = { AUDIT_SIGNING_KEY_FILE: join(folder, 'key'), AUDIT_CHECKPOINT_SECONDS: '100000' };
+  database = await createDatabase();
+});
+afterEach(async () => {
+  await Promise.all(services.map((service) => service.close()));
+  services = [];
+});
+afterAll(async () => {
+  await database.drop();
+  await rm(folder, { recursive: true });
+});
+
+async function start(more: Record<string, string> = {}): Promise<TestApp> {
+  const service = await startApp({ ...env, ...more }, database);
+  services.push(service);
+  return service;
+}
+
+const asked = async ({ api }: TestApp, query: string): Promise<CheckpointBody> =>
+  (await api.get(`/audit/checkpoint${query}`)).body as unknown as CheckpointBody;
+const fresh = (service: TestApp) => asked(service, '?fresh=true');
+const newest = (service: TestApp) => asked(service, '');
+const deploy = ({ api }: TestApp, version: string) => api.post('/lora/deploy', { adapter_version: version });
+
+/** The root over the log's own leaves, by the core. */
+async function rootNow(): Promise<string> {
+  const rows = await database.query<{ leaf_hash: Buffer }>('select leaf_hash from events order by position');
+  return rootOf(rows.map(({ leaf_hash }) => leaf_hash)).toString('hex');
+}
+
+describe('a checkpoint', () => {
+  it('is taken at the start, says what the log is, and is printed', async () => {
+    const service = await start();
+    await eventually(async () => (await service.api.get('/audit/checkpoint')).status === 200);
+    const body = await newest(service);
+    const size = await headOf(database);
+    expect(body).toStrictEqual({
+      log_id: (await service.api.get('/lora/status')).body.log_id,
+      size,
+      root: await rootNow(),
+      key: key.verifier.text,
+      note: expect.any(String) as unknown,
+      taken_at: expect.stringMatching(/^20.*\.\d{6}Z$/) as unknown,
+    });
+    const signed = openCheckpoint(body.note, [key.verifier]);
+    expect(signed).toStrictEqual({
+      logId: body.log_id,
+      size,
+      root: Buffer.from(body.root, 'hex'),
+      continues: null,
+    });
+    expect(service.logged).toContain(`Checkpoint of ${size} events: ${JSON.stringify(body.note)}`);
+    expect((await service.api.get('/health')).body).toMatchObject({ components: { audit: 'ok' } });
+  });
+
+  it('is taken on demand, only where there is something new', async () => {
+    const service = await start();
+    const first = await fresh(service);
+    expect(await fresh(service)).toStrictEqual(first);
+    await deploy(service, 'v1');
+    expect(await newest(service)).toStrictEqual(first);
+    const second = await fresh(service);
+    expect(second).toMatchObject({ size: first.size + 1, root: await rootNow() });
+    expect(await newest(service)).toStrictEqual(second);
+  });
+
+  it('is taken by itself, again and again', async () => {
+    const service = await start({ AUDIT_CHECKPOINT_SECONDS: '1' });
+    for (const version of ['v2', 'v3']) {
+      await deploy(service, version);
+      const size = await headOf(database);
+      await eventually(async () => (await newest(service)).size === size);
+    }
+  });
+
+  it('covers a log that is longer than a block of the tree', async () => {
+    await lengthen(database, 2 * BLOCK);
+    const service = await start();
+    for (const version of ['v4', 'v5']) {
+      const { size, root } = await fresh(service);
+      expect([size, root]).toStrictEqual([await headOf(database), await rootNow()]);
+      await deploy(service, version);
+    }
+  });
+
+  it('of one size is signed once, whoever signs first', async () => {
+    const [one, two] = [await start(), await start()];
+    for (let round = 0; round < 10; round++) {
+      await deploy(one, `race-${round}`);
+      await one.api.post('/lora/enable');
+      const [first, second] = await Promise.all([fresh(one), fresh(two)]);
+      expect(second).toStrictEqual(first);
+    }
+    const [row] = await database.query<{ sizes: number; kept: number }>(
+      'select count(distinct size)::int as sizes, count(*)::int as kept from checkpoints',
+    );
+    expect(row?.kept).toBe(row?.sizes);
+  });
+
+  it('is never in the way of a command: none waits for it, and it waits for none', async () => {
+    const service = await start();
+    await fresh(service);
+    const held = await lockHead(database);
+    try {
+      const kill = service.api.post('/lora/disable');
+      await held.waiters(1);
+      expect(await fresh(service)).toMatchObject({ size: await headOf(database) });
+      await held.release();
+      expect((await kill).status).toBe(200);
+    } finally {
+      await held.release();
+    }
+    // Somebody keeps the table of checkpoints from being read.
+    const holder = await database.connect();
+    await holder.query('begin; lock table checkpoints in access exclusive mode');
+    const waiting = fresh(service);
+    await eventually(
+      async () =>
+        (
+          await database.query(
+            `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
+             and application_name = 'lora-control-plane audit'`,
+          )
+        ).length === 1,
+    );
+    expect((await service.api.post('/lora/disable')).status).toBe(200);
+    await holder.query('rollback');
+    await holder.end();
+    expect((await waiting).size).toBeGreaterThan(0);
+  });
+
+  it('is listed, newest first, in pages', async () => {
+    const service = await start();
+    const last = await fresh(service);
+    const page = async (query: string) =>
+      (await service.api.get(`/audit/checkpoints${query}`)).body as unknown as CheckpointsBody;
+    const all = (await page('')).checkpoints;
+    expect(all[0]).toStrictEqual(last);
+    const seen: unknown[] = [];
+    for (let cursor = ''; ;) {
+      const { checkpoints, next_cursor } = await page(`?limit=5${cursor}`);
+      seen.push(...checkpoints);
+      if (next_cursor === null) break;
+      cursor = `&cursor=${next_cursor}`;
+    }
+    expect(seen).toStrictEqual(all);
+    expectInvalid(await service.api.get('/audit/checkpoints?cursor=x'), 'cursor', '/audit/checkpoints');
+    expectInvalid(await service.api.get('/audit/checkpoint?fresh=1'), 'fresh', '/audit/checkpoint');
+  });
+});
+
+describe('the files', () => {
+  it('are written beside the table, once each, also by a replica that did not sign', async () => {
+    const [ours, theirs] = [await mkdtemp(join(folder, 'a-')), await mkdtemp(join(folder, 'b-'))];
+    const [one, two] = [
+      await start({ AUDIT_CHECKPOINT_DIR: ours }),
+      await start({ AUDIT_CHECKPOINT_DIR: theirs }),
+    ];
+    await deploy(one, 'filed');
+    await one.api.post('/lora/disable');
+    const { log_id, size, note } = await fresh(one);
+    await fresh(two);
+    const name = `${log_id}-${size}.checkpoint`;
+    for (const each of [ours, theirs]) {
+      expect(await readFile(join(each, name), 'utf8')).toBe(note);
+      expect((await readdir(each)).filter((other) => other.startsWith('.'))).toStrictEqual([]);
+    }
+  });
+
+  it('are never written over', async () => {
+    const dir = await mkdtemp(join(folder, 'c-'));
+    const service = await start({ AUDIT_CHECKPOINT_DIR: dir });
+    const { log_id, size } = await fresh(service);
+    const file = join(dir, `${log_id}-${size}.checkpoint`);
+    await writeFile(file, 'of somebody else');
+    await fresh(service);
+    expect(await readFile(file, 'utf8')).toBe('of somebody else');
+    expect(service.logged.filter((line) => line.includes('is passed over'))).toHaveLength(1);
+  });
+
+  it('that cannot be written are an alarm, and no reason not to go on', async () => {
+    const dir = join(folder, 'absent');
+    const service = await start({ AUDIT_CHECKPOINT_DIR: dir });
+    expectProblem(
+      await service.api.get('/audit/checkpoint?fresh=true'),
+      'log-unavailable',
+      '/audit/checkpoint',
+    );
+    expect((await service.api.get('/health')).body).toMatchObject({
+      status: 'degraded',
+      components: { audit: 'failing' },
+    });
+    expect(service.logged.join('\n')).toContain('The log cannot be checked: ');
+    expect((await service.api.post('/lora/disable')).status).toBe(200);
+  });
+});
+
+describe('the key', () => {
+  it('is named, and so are those that have signed before it', async () => {
+    const other = generateSignerKey(KEY_NAME);
+    await writeFile(join(folder, 'other'), other.text);
+    const service = await start({ AUDIT_SIGNING_KEY_FILE: join(folder, 'other') });
+    await deploy(service, 'by-another-key');
+    await service.api.post('/lora/disable');
+    expect((await fresh(service)).key).toBe(other.verifier.text);
+    expect((await service.api.get('/audit/key')).body).toStrictEqual({
+      key: other.verifier.text,
+      earlier: [key.verifier.text],
+    });
+    const again = await start();
+    await service.api.post('/lora/disable');
+    expect((await fresh(again)).key).toBe(key.verifier.text);
+  });
+
+  it('that is not there is said, and nothing is signed', async () => {
+    const service = await start({ AUDIT_SIGNING_KEY_FILE: '' });
+    expect(service.logged).toContain('No checkpoints are signed: AUDIT_SIGNING_KEY_FILE is not set.');
+    for (const path of [
+      '/audit/checkpoint',
+      '/audit/checkpoint?fresh=true',
+      '/audit/checkpoints',
+      '/audit/key',
+    ])
+      expectProblem(await service.api.get(path), 'no-signing-key', path.split('?')[0] ?? '');
+    expect((await service.api.get('/health')).body).toMatchObject({
+      status: 'ok',
+      components: { audit: 'off' },
+    });
+  });
+});

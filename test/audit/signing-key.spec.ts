@@ -1,0 +1,67 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { afterEach, beforeEach, expect, it } from '@jest/globals';
+
+import { KEY_NAME, openCheckpoint, signCheckpoint } from '../../src/audit/core/checkpoint.js';
+import { sha256 } from '../../src/audit/core/leaf.js';
+import { generateSignerKey } from '../../src/audit/core/note.js';
+import { configuredKey, embeddedKey } from '../../src/audit/signing-key.js';
+import { readSettings } from '../../src/config/settings.js';
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'key-'));
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+const configured = (file: string) => configuredKey(readSettings({ AUDIT_SIGNING_KEY_FILE: file }));
+const embedded = () => embeddedKey(readSettings({ DATA_DIR: folder }));
+
+it('is none where none is set', async () => {
+  expect(await configured('')).toBeUndefined();
+});
+
+it('is read from a signer key, and from PEM as OpenSSL writes it', async () => {
+  const file = join(folder, 'key');
+  const key = generateSignerKey('example.com/log');
+  await writeFile(file, `${key.text}\n`);
+  expect((await configured(file))?.verifier.text).toBe(key.verifier.text);
+
+  const { privateKey } = generateKeyPairSync('ed25519');
+  await writeFile(file, privateKey.export({ format: 'pem', type: 'pkcs8' }));
+  const read = await configured(file);
+  expect(read?.verifier.name).toBe(KEY_NAME);
+  const checkpoint = {
+    logId: '6a0c6b1e-55f0-4f0e-9a51-0c3b7d7f2a10',
+    size: 1,
+    root: sha256('x'),
+    continues: null,
+  };
+  if (read)
+    expect(openCheckpoint(signCheckpoint(checkpoint, read), [read.verifier])).toStrictEqual(checkpoint);
+});
+
+it('that cannot be used stops with a line that says which, and holds none of it', async () => {
+  const file = join(folder, 'key');
+  await expect(configured(file)).rejects.toThrow(`AUDIT_SIGNING_KEY_FILE ${file} cannot be used: ENOENT.`);
+  const rsa = generateKeyPairSync('rsa', { modulusLength: 1024 }).privateKey;
+  const key = generateSignerKey(KEY_NAME).text;
+  for (const text of ['', 'secret', rsa.export({ format: 'pem', type: 'pkcs8' }), key.slice(0, -2)]) {
+    await writeFile(file, text);
+    await expect(configured(file)).rejects.toThrow(
+      `AUDIT_SIGNING_KEY_FILE ${file} cannot be used: it holds no Ed25519 key.`,
+    );
+  }
+});
+
+it('of the embedded database is made once for all replicas of its folder, and nobody else reads it', async () => {
+  const keys = await Promise.all(Array.from({ length: 8 }, embedded));
+  expect(new Set(keys.map(({ text }) => text)).size).toBe(1);
+  expect((await embedded()).text).toBe(keys[0]?.text);
+  const [name = '', ...more] = await readdir(folder);
+  expect(more).toStrictEqual([]);
+  expect((await stat(join(folder, name))).mode & 0o777).toBe(0o600);
+});
