@@ -115,6 +115,8 @@ export const ROUTES: Readonly<Partial<Record<string, Route | 'open'>>> = {
   'GET /audit/access': route('audit', 'whole'),
   'GET /audit/checkpoint': route('read', 'none'),
   'GET /audit/checkpoints': route('read', 'none'),
+  'GET /audit/proof/:position': route('read', 'none'),
+  'GET /audit/consistency': route('read', 'none'),
   'GET /audit/key': route('read', 'none'),
   'GET /audit/refusals': route('audit', 'some'),
 };

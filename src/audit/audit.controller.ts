@@ -1,9 +1,20 @@
 import { Controller, Get } from '@nestjs/common';
-import { ApiOkResponse, ApiOperation, ApiQuery, ApiTags } from '@nestjs/swagger';
+import { ApiOkResponse, ApiOperation, ApiParam, ApiQuery, ApiTags } from '@nestjs/swagger';
 
 import { ApiProblems } from '../http/openapi.js';
-import { StrictQuery } from '../http/params.js';
-import { CheckpointBody, CheckpointQuery, CheckpointsBody, CheckpointsQuery, KeyBody } from './audit.dto.js';
+import { StrictPath, StrictQuery } from '../http/params.js';
+import { NoQuery } from '../http/validation.js';
+import {
+  CheckpointBody,
+  CheckpointQuery,
+  CheckpointsBody,
+  CheckpointsQuery,
+  ConsistencyBody,
+  ConsistencyQuery,
+  KeyBody,
+  ProofBody,
+  ProofPath,
+} from './audit.dto.js';
 import { Evidence } from './evidence.service.js';
 
 @ApiTags('audit')
@@ -27,6 +38,27 @@ export class AuditController {
   @ApiProblems(400, 404, 503)
   checkpoints(@StrictQuery(CheckpointsQuery) { cursor, limit }: CheckpointsQuery) {
     return this.evidence.checkpoints(cursor, Number(limit ?? 100));
+  }
+
+  @Get('proof/:position')
+  @ApiOperation({
+    summary: 'That an event is in the log that a checkpoint signs',
+    description: 'A checkpoint is taken first where none covers the event yet.',
+  })
+  @ApiParam({ name: 'position', schema: { type: 'integer', minimum: 1 } })
+  @ApiOkResponse({ type: ProofBody })
+  @ApiProblems(400, 404, 409, 503)
+  proof(@StrictQuery(NoQuery) _query: NoQuery, @StrictPath(ProofPath) { position }: ProofPath) {
+    return this.evidence.proof(Number(position));
+  }
+
+  @Get('consistency')
+  @ApiOperation({ summary: 'That the log of one checkpoint is the beginning of the log of another' })
+  @ApiQuery({ type: ConsistencyQuery })
+  @ApiOkResponse({ type: ConsistencyBody })
+  @ApiProblems(400, 404, 409, 503)
+  consistency(@StrictQuery(ConsistencyQuery) { from, to }: ConsistencyQuery) {
+    return this.evidence.consistency(Number(from), to === undefined ? undefined : Number(to));
   }
 
   @Get('key')

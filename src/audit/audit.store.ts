@@ -1,4 +1,4 @@
-import { type BeforeApplicationShutdown, Injectable } from '@nestjs/common';
+import { type BeforeApplicationShutdown, Inject, Injectable } from '@nestjs/common';
 
 import { Database } from '../database/database.js';
 import { LogConnection } from '../event-store/log-connection.js';
@@ -64,7 +64,7 @@ export class AuditStore implements BeforeApplicationShutdown {
     },
   );
 
-  constructor(private readonly database: Database) {}
+  constructor(@Inject(Database) private readonly database: Pick<Database, 'serviceUrl'>) {}
 
   head(): Promise<SignedHead> {
     return this.one<SignedHead>(HEAD);

@@ -1,4 +1,5 @@
 import type { LoraEvent } from '../lora/domain/events.js';
+import { lastBefore } from './positions.js';
 
 /** What an auditor can ask the log for; every field narrows, times are RFC 3339. */
 export interface EventFilter {
@@ -33,12 +34,6 @@ const INDEXED = [
 ] as const;
 type Indexed = (typeof INDEXED)[number][number];
 
-/** Time and position rise together: bounds of the one are found as bounds of the other, by which a page is ordered. */
-const FIRST_SINCE =
-  'select position from events where recorded_at >= $::timestamptz order by recorded_at limit 1';
-const LAST_BEFORE =
-  'select position from events where recorded_at < $::timestamptz order by recorded_at desc limit 1';
-
 /** A statement and its parameters. */
 export interface Query {
   readonly sql: string;
@@ -71,8 +66,8 @@ export function historyQuery(filter: EventFilter, before: number | undefined, li
   );
   const bounds = [
     ...given('position < $', before),
-    ...given(`position >= (${FIRST_SINCE})`, filter.since),
-    ...given(`position <= (${LAST_BEFORE})`, filter.until),
+    ...given(`position > ${lastBefore('$::timestamptz')}`, filter.since),
+    ...given(`position <= ${lastBefore('$::timestamptz')}`, filter.until),
   ];
   const rest = [
     ...Object.entries(equal)

@@ -45,6 +45,8 @@ const CALLS: Readonly<Record<string, Call>> = {
   'GET /lora/history/export': { path: '/lora/history/export', may: AUDITORS },
   'GET /audit/checkpoint': { path: '/audit/checkpoint', may: READERS },
   'GET /audit/checkpoints': { path: '/audit/checkpoints', may: READERS },
+  'GET /audit/proof/:position': { path: '/audit/proof/1', may: READERS },
+  'GET /audit/consistency': { path: '/audit/consistency?from=1', may: READERS },
   'GET /audit/key': { path: '/audit/key', may: READERS },
   'GET /audit/access': { path: '/audit/access', may: AUDITORS },
   'GET /audit/refusals': { path: '/audit/refusals', may: AUDITORS },

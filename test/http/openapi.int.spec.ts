@@ -66,7 +66,9 @@ it('names every route, and no other', () => {
       'get /audit/access',
       'get /audit/checkpoint',
       'get /audit/checkpoints',
+      'get /audit/consistency',
       'get /audit/key',
+      'get /audit/proof/{position}',
       'get /audit/refusals',
       'get /engines',
       'get /engines/{id}',
@@ -87,6 +89,7 @@ it('declares every parameter of a path', () => {
   }
   expect(declared).toStrictEqual({
     '/adapters/{version}/deploy': ['version'],
+    '/audit/proof/{position}': ['position'],
     '/engines/{id}': ['id'],
     '/fleets/{fleet}': ['fleet'],
     '/lora/history/{position}': ['position'],
