@@ -21,7 +21,7 @@ export interface EventFilter {
  * Rows that one page reads at most. A filter that hardly anything matches would else read the whole log for one page:
  * such a page ends early, and says where the next one goes on.
  */
-export const ROWS_READ_MAX = 5_000;
+export const ROWS_READ_MAX = 3_000;
 
 /** Filters that an index has in the order of positions, alone or together, the narrowest first. */
 const INDEXED = [
@@ -87,8 +87,8 @@ export function historyQuery(filter: EventFilter, before: number | undefined, li
   // A page that is full says itself where the next one goes on.
   const last = all
     ? 'select null::bigint as position'
-    : `select position from (${inOrder('position')} offset ${ROWS_READ_MAX - 1} limit 1) read
-       where (select count(*) from found) < ${limit}`;
+    : `${inOrder('position')} offset ${ROWS_READ_MAX - 1}
+       limit (select case when count(*) < ${limit} then 1 else 0 end from found)`;
   const sql = `
     with found as materialized (${found})
     select last.position as "readTo", found.position, found.recorded_at as "recordedAt",
