@@ -1,3 +1,4 @@
+import type { CheckpointBody } from '../audit/audit.dto.js';
 import type { Receipt } from '../audit/core/receipt.js';
 import type { Convergence } from '../engines/convergence.js';
 import type { EngineBody } from '../engines/engines.dto.js';
@@ -43,7 +44,7 @@ export interface KilledFleets {
   readonly scope?: string;
 }
 
-export type { Convergence, EngineBody, HistoryEvent, StateView };
+export type { CheckpointBody, Convergence, EngineBody, HistoryEvent, StateView };
 
 /** The bodies by a member that each of them always has: by it an answer is known to be the control plane's. */
 export interface Bodies {
@@ -55,6 +56,7 @@ export interface Bodies {
   readonly next_cursor: FleetPage;
   readonly engines: EnginePage;
   readonly fleets: KilledFleets;
+  readonly note: CheckpointBody;
 }
 
 /** How the answer to a call is known: by such a member, or by the status of an answer without a body. */

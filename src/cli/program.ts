@@ -1,5 +1,6 @@
 import { Command, CommanderError, Option } from 'commander';
 
+import { addCheckpoint } from './checkpoint.js';
 import { Client } from './client.js';
 import { addCompletion } from './completion.js';
 import { addDeploy } from './deploy.js';
@@ -107,7 +108,7 @@ export function programOf(
     .option('--json', 'one JSON document on standard output and nothing else')
     .option('--timeout <seconds>', 'how long to try', seconds, 10);
   const commands = [addStatus, addKill, addEnable, addRollback, addDeploy];
-  const reads = [addHistory, addSummary, addExport, addFleets, addEngines];
+  const reads = [addHistory, addSummary, addExport, addCheckpoint, addFleets, addEngines];
   for (const add of [...commands, ...reads]) add(program, run);
   addVerify(program, runOffline);
   addToken(program, terminal);

@@ -2,12 +2,13 @@ import { createReadStream } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
 
 import { evidenceOf, type Note } from '../audit/core/evidence.js';
-import { NoteError, readVerifierKey, type VerifierKey } from '../audit/core/note.js';
-import { readReceipts, type Receipt } from '../audit/core/receipt.js';
+import type { VerifierKey } from '../audit/core/note.js';
+import type { Receipt } from '../audit/core/receipt.js';
 import { type Verdict, verifyLog } from '../audit/core/verify-log.js';
+import { addKey, addReceipts } from './evidence-options.js';
 import { lineBatches } from './line-batches.js';
 import type { Desk, RunOffline } from './session.js';
 import { verdictLines } from './verify-words.js';
@@ -58,7 +59,7 @@ async function verdictOf(
     const chunks = createReadStream(file, { highWaterMark: CHUNK_BYTES, ...(file === '-' && { fd: 0 }) });
     return await verifyLog(lineBatches(chunks), evidenceOf(notes, key, receipt));
   } catch (error) {
-    const why = [`It could not be read: ${error instanceof Error ? error.message : String(error)}.`];
+    const why = [`It could not be read: ${(error as Error).message}.`];
     return { outcome: 'unknown', log_id: null, events: 0, covered: 0, position: null, why };
   }
 }
@@ -68,24 +69,10 @@ async function notesAt(paths: readonly string[]): Promise<Note[]> {
   const notes: Note[] = [];
   for (const path of paths) {
     const isFolder = (await stat(path)).isDirectory();
-    const files = isFolder ? (await readdir(path)).sort().map((name) => join(path, name)) : [path];
+    // Names with a dot in front are files that are being written.
+    const names = isFolder ? (await readdir(path)).filter((name) => !name.startsWith('.')).sort() : [];
+    const files = isFolder ? names.map((name) => join(path, name)) : [path];
     for (const name of files) notes.push({ name, text: await readFile(name, 'utf8') });
   }
   return notes;
-}
-
-function addKey(text: string, before: readonly VerifierKey[] = []): readonly VerifierKey[] {
-  try {
-    return [...before, readVerifierKey(text)];
-  } catch (error) {
-    if (!(error instanceof NoteError)) throw error;
-    throw new InvalidArgumentError(error.message);
-  }
-}
-
-function addReceipts(text: string, before: readonly Receipt[] = []): readonly Receipt[] {
-  const receipts = readReceipts(text);
-  if (receipts === undefined)
-    throw new InvalidArgumentError('A receipt is <log_id>/<position>/<leaf>; several have commas between.');
-  return [...before, ...receipts];
 }

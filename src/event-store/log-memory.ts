@@ -1,15 +1,10 @@
 import { Logger } from '@nestjs/common';
 
 import type { Kill } from '../lora/domain/decide.js';
-import {
-  type Histories,
-  type LoggedEvent,
-  noHistories,
-  remember,
-  REMEMBERED,
-} from '../lora/domain/histories.js';
+import { type Histories, type LoggedEvent, noHistories, remember } from '../lora/domain/histories.js';
 import type { StoredState } from '../lora/domain/view.js';
 import type { LogRow, LogSince, LogSnapshot } from './log-answers.js';
+import { Tails } from './tails.js';
 
 /** A fleet as this replica knows it; replaced, never changed. */
 export interface FleetSnapshot extends StoredState {
@@ -23,13 +18,6 @@ export interface FleetSnapshot extends StoredState {
   readonly histories: Histories | undefined;
 }
 
-/** Events of a fleet whose histories nobody has asked for yet, so that a later answer can be brought up to date. */
-interface Tail {
-  from: number;
-  events: LoggedEvent[];
-}
-
-const TAIL_MAX = 1000;
 const RECENT_MAX = 1000;
 
 /**
@@ -39,14 +27,16 @@ const RECENT_MAX = 1000;
 export class LogMemory {
   private readonly logger = new Logger('Log');
   private fleets = new Map<string, FleetSnapshot>();
-  private tails = new Map<string, Tail>();
+  private readonly tails = new Tails();
   /** By generation, what the fleets came to lately: the answer to a command shows its own event, not a later one. */
   private readonly recent = new Map<number, FleetSnapshot>();
   private listeners = new Set<(changed: FleetSnapshot) => void>();
   private known: { logId: string; position: number; leaf: string | null } | undefined;
-  /** Fleets that were killed when the log went backwards: they stay so until an operator adopts the log. */
+  /** Fleets that were killed when the log went backwards, also a second time: they stay so until it is adopted. */
   private heldKills: Map<string, FleetSnapshot> | undefined;
   private heldLogId: string | undefined;
+  /** What is known is not what the log has: until a snapshot has been taken, nothing that it tells fits. */
+  private outdated = false;
   private newestAt = new Date(0).toISOString();
 
   /** Changes when the memory starts anew: what was known before cannot be compared with what is known after. */
@@ -77,9 +67,12 @@ export class LogMemory {
     return this.fleets.get(fleet) ?? null;
   }
 
-  /** The fleet as readers shall see it: a kill that the log has lost is still a kill. */
+  /** The fleet as readers shall see it: a kill that the log has lost is still a kill, until a newer one comes. */
   seen(fleet: string): FleetSnapshot | null {
-    return this.heldKills?.get(fleet) ?? this.get(fleet);
+    const known = this.get(fleet);
+    const held = this.heldKills?.get(fleet);
+    if (held === undefined) return known;
+    return known && !known.state.enabled && known.recordedAt > held.recordedAt ? known : held;
   }
 
   /** How far the newest event that this replica knows is ahead of this clock, in seconds; 0 when it is not. */
@@ -107,9 +100,9 @@ export class LogMemory {
       this.logger.warn(`The log has been adopted as ${snapshot.log_id}: it is trusted again.`);
       this.heldKills = undefined;
     }
+    this.outdated = false;
     this.epoch++;
     this.known = { logId: snapshot.log_id, position: snapshot.position, leaf: snapshot.leaf };
-    this.tails.clear();
     this.recent.clear();
     this.fleets = new Map(
       snapshot.states.map(({ fleet, generation, recorded_at, state }) => [
@@ -118,8 +111,7 @@ export class LogMemory {
       ]),
     );
     this.newestAt = snapshot.states.map(({ recorded_at }) => recorded_at).reduce(later, this.newestAt);
-    for (const [fleet, { generation }] of this.fleets)
-      this.tails.set(fleet, { from: generation, events: [] });
+    this.tails.beginAnew([...this.fleets].map(([fleet, { generation }]) => [fleet, generation]));
     for (const snapshot of this.fleets.values()) this.announce(snapshot);
   }
 
@@ -129,9 +121,10 @@ export class LogMemory {
    */
   absorb(asked: number, since: LogSince): 'absorbed' | 'reload' {
     const { known } = this;
-    if (known?.logId !== since.log_id) return 'reload';
+    if (known?.logId !== since.log_id || this.outdated) return 'reload';
     const leaf = asked === known.position ? known.leaf : since.leaf;
-    if (since.position < asked || since.leaf !== leaf) {
+    // What was asked beyond the position was asked before the log had been read anew.
+    if (since.position < Math.min(asked, known.position) || since.leaf !== leaf) {
       this.holdKills();
       return 'reload';
     }
@@ -173,7 +166,7 @@ export class LogMemory {
       lastKill: row.type === 'LoraDisabled' ? kill : (before?.lastKill ?? null),
       histories: before === null ? noHistories : before.histories && remember(before.histories, event),
     };
-    if (after.histories === undefined) this.keepForLater(event);
+    if (after.histories === undefined) this.tails.keep(event);
     this.fleets.set(row.fleet, after);
     this.recent.set(position, after);
     const [oldest] = this.recent.keys();
@@ -186,26 +179,20 @@ export class LogMemory {
   /** A fleet's histories as of a generation, read from the log: brought up to date and kept. */
   learn(fleet: string, generation: number, histories: Histories): void {
     const snapshot = this.get(fleet);
-    const tail = this.tails.get(fleet);
-    if (!snapshot || snapshot.histories || !tail || generation < tail.from) return;
-    const later = tail.events.filter(({ position }) => position > generation);
-    this.tails.delete(fleet);
-    this.fleets.set(fleet, { ...snapshot, histories: later.reduce(remember, histories) });
-  }
-
-  private keepForLater(event: LoggedEvent): void {
-    if (!(REMEMBERED as readonly string[]).includes(event.type)) return;
-    const tail = this.tails.get(event.fleet);
-    if (!tail) return;
-    tail.events.push(event);
-    if (tail.events.length > TAIL_MAX) this.tails.set(event.fleet, { from: event.position, events: [] });
+    if (!snapshot || snapshot.histories) return;
+    const upToDate = this.tails.end(fleet, generation, histories);
+    if (upToDate) this.fleets.set(fleet, { ...snapshot, histories: upToDate });
   }
 
   private holdKills(): void {
-    if (this.heldKills !== undefined) return;
-    const killed = [...this.fleets.values()].filter(({ state }) => !state.enabled);
-    this.heldKills = new Map(killed.map((snapshot) => [snapshot.fleet, snapshot]));
+    const held = new Map(this.heldKills);
+    for (const { fleet, state } of this.fleets.values()) {
+      const killed = state.enabled ? null : this.seen(fleet);
+      if (killed) held.set(fleet, killed);
+    }
+    this.heldKills = held;
     this.heldLogId = this.known?.logId;
+    this.outdated = true;
     this.logger.error(
       `THE LOG WENT BACKWARDS: it lacks events up to position ${this.position} that this replica has seen. ` +
         'Only disables are taken, and killed fleets stay killed, until an operator runs npm run log:adopt.',

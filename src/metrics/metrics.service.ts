@@ -111,7 +111,7 @@ export class MetricsService {
       registers: [this.asked],
       collect() {
         this.reset();
-        for (const fleet of memory.names()) this.set({ fleet }, value(fleet));
+        for (const fleet of memory.seenNames()) this.set({ fleet }, value(fleet));
       },
     });
   }

@@ -4,8 +4,7 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 
-import { KEY_NAME, signCheckpoint } from '../../src/audit/core/checkpoint.js';
-import { rootOf } from '../../src/audit/core/merkle.js';
+import { KEY_NAME } from '../../src/audit/core/checkpoint.js';
 import { generateSignerKey } from '../../src/audit/core/note.js';
 import { startApp, type TestApp } from '../support/app.js';
 import { type Ran, runInside } from '../support/command-line.js';
@@ -58,7 +57,10 @@ let receipt: string;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'verify-'));
-  service = await startApp({ ACTIVE_LORA_ADAPTER: 'v1' });
+  await writeFile(join(folder, 'key'), key.text);
+  // Checkpoints are taken at the start and when they are asked for.
+  const env = { AUDIT_SIGNING_KEY_FILE: join(folder, 'key'), AUDIT_CHECKPOINT_SECONDS: '100000' };
+  service = await startApp({ ACTIVE_LORA_ADAPTER: 'v1', ...env });
   const { api, database } = service;
   await api.send('PUT', '/fleets/canary', { body: { adapter_version: 'v1' } });
   await api.post('/lora/deploy', { adapter_version: 'v2' });
@@ -69,12 +71,11 @@ beforeAll(async () => {
   await api.post('/lora/rollback', {});
   await api.post('/lora/deploy', { adapter_version: 'v3' });
   await api.post('/lora/disable?fleet=*', { reason: 'all' });
-  const rows = await database.query<{ leaf_hash: Buffer }>('select leaf_hash from events order by position');
-  const [head] = await database.query<{ log_id: string }>('select log_id from log_head');
-  const root = rootOf(rows.map(({ leaf_hash }) => leaf_hash));
-  const checkpoint = { logId: head?.log_id ?? '', size: rows.length, root, continues: null };
-  expect(rows).toHaveLength(10);
-  await writeFile(join(folder, 'checkpoint'), signCheckpoint(checkpoint, key));
+  const words = ['checkpoint', '--fresh', '--key', key.verifier.text, '--output', join(folder, 'checkpoint')];
+  expect(await runInside(['--url', api.url, ...words])).toMatchObject({
+    code: 0,
+    err: expect.stringMatching(/: 10 events of log .{36}; its signature is good\.\n$/) as unknown,
+  });
   await api.post('/lora/enable', {});
   for (const table of TABLES)
     await database.query(

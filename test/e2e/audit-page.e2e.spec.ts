@@ -1,6 +1,10 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 
+import { KEY_NAME } from '../../src/audit/core/checkpoint.js';
+import { generateSignerKey } from '../../src/audit/core/note.js';
 import { runLine } from '../support/command-line.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { type Replica, startReplica } from '../support/replica.js';
@@ -11,16 +15,21 @@ const lines = [...page.matchAll(/^```bash\n(.*?)\n```$/gms)].flatMap(([, block =
 
 let database: TestDatabase;
 let service: Replica;
+let folder: string;
 
 beforeAll(async () => {
   database = await createDatabase();
-  service = await startReplica({ env: { DATABASE_URL: database.url } });
+  folder = await mkdtemp(join(tmpdir(), 'audit-page-'));
+  const AUDIT_SIGNING_KEY_FILE = join(folder, 'key');
+  await writeFile(AUDIT_SIGNING_KEY_FILE, generateSignerKey(KEY_NAME).text);
+  service = await startReplica({ env: { DATABASE_URL: database.url, AUDIT_SIGNING_KEY_FILE } });
   await service.api.post('/lora/disable', { reason: 'regression_detected', reference: 'INC-1042' });
 });
 
 afterAll(async () => {
   await service.stop();
   await database.drop();
+  await rm(folder, { recursive: true });
 });
 
 it('has a line for every question', () => {

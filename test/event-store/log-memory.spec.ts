@@ -318,8 +318,53 @@ describe('a log that goes backwards', () => {
     memory.load(on.until(4).snapshot());
     expect(memory.seen('a')).toMatchObject({ generation: 4, state: { enabled: false } });
     expect(memory.wentBackwards).toBe(true);
-    expect(alarms).toHaveLength(1);
+    // Whoever has killed again what was lost must hear that it is lost again.
+    expect(alarms).toEqual([expect.stringContaining('position 6'), expect.stringContaining('position 5')]);
     expect(warnings).toEqual([]);
+  });
+
+  it('keeps what was killed after it too, when it goes backwards again', () => {
+    const other = killed.until(3).tell('b', enabled('v1'));
+    absorb(other);
+    memory.load(other.snapshot());
+    const again = other.tell('b', disabled('v1'), { reason: 'by another replica' });
+    const own = again.tell('a', disabled('v2'), { reason: 'by this one' });
+    absorb(again);
+    const [row] = own.since(5).rows;
+    if (row) memory.takeOwn(row);
+
+    expect(absorb(other)).toBe('reload');
+    memory.load(other.snapshot());
+    expect(memory.get('b')).toMatchObject({ state: { enabled: true } });
+    expect(memory.seen('a')).toMatchObject({ state: { enabled: false, last_reason: 'by this one' } });
+    expect(memory.seen('b')).toMatchObject({ state: { enabled: false, last_reason: 'by another replica' } });
+    expect(alarms).toHaveLength(2);
+  });
+
+  it('shows the newest kill of a fleet: not an older one of the log, and a newer one at once', () => {
+    absorb(killed.tell('a', enabled('v2')).tell('a', disabled('v2'), { reason: 'lost' }));
+    // The backup is from the first of the two outages.
+    let on = killed.until(4);
+    absorb(on);
+    memory.load(on.snapshot());
+    expect(memory.get('a')).toMatchObject({ generation: 4, state: { enabled: false } });
+    expect(memory.seen('a')).toMatchObject({ generation: 8, state: { last_reason: 'lost' } });
+
+    while (on.position < 8) on = on.tell('b', enabled('v1'));
+    absorb(on.tell('a', disabled('v2'), { reason: 'again' }));
+    expect(memory.seen('a')).toMatchObject({ generation: 9, state: { last_reason: 'again' } });
+    expect(memory.seen('a')).toBe(memory.get('a'));
+  });
+
+  it('raises one alarm, however many answers tell of it, before the log is read anew and after', () => {
+    const other = killed.until(3);
+    const asked = memory.position;
+    expect([absorb(other, asked), absorb(other, asked)]).toEqual(['reload', 'reload']);
+    memory.load(other.snapshot());
+    expect(memory.absorb(asked, other.since(asked))).toBe('absorbed');
+    expect(alarms).toHaveLength(1);
+    expect(absorb(other.tell('b', disabled('v1')))).toBe('absorbed');
+    expect(memory.get('b')).toMatchObject({ generation: 4 });
   });
 
   it('is over when an operator has given it another name', () => {

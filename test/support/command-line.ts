@@ -72,7 +72,7 @@ export async function runLine(words: readonly string[], env: Record<string, stri
   return { code, out: line.out(), err: line.err() };
 }
 
-/** Runs a command that asks nobody anything, in the test's own process. */
+/** Runs it in the test's own process, which is faster. */
 export async function runInside(words: readonly string[]): Promise<Ran> {
   let [out, err] = ['', ''];
   const code = await loractl(words, {

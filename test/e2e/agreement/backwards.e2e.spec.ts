@@ -5,6 +5,7 @@ import { promisify } from 'node:util';
 
 import { Node, until } from '../../support/agreement-node.js';
 import { OwnPostgres } from '../../support/agreement-postgres.js';
+import { Metrics } from '../../support/metrics.js';
 import { EventStream, idOf } from '../../support/sse.js';
 
 const MAINTENANCE = fileURLToPath(new URL('../../../dist/src/maintain.main.js', import.meta.url));
@@ -18,6 +19,7 @@ describe('a log that goes backwards', () => {
   let streams: EventStream[];
   let logId: unknown;
   let killedTag: string;
+  let copy: { restore(): Promise<void> };
 
   beforeAll(async () => {
     postgres = await OwnPostgres.create();
@@ -37,10 +39,12 @@ describe('a log that goes backwards', () => {
     for (const fleet of ['alive', 'killed-later'])
       expect((await one.call({ method: 'PUT', path: `/fleets/${fleet}` })).status).toBe(201);
     await postgres.stopImmediate();
-    const copy = await postgres.backUp();
+    copy = await postgres.backUp();
     await postgres.start();
     await Promise.all(nodes.map((node) => node.healed()));
 
+    expect((await one.call({ method: 'PUT', path: '/fleets/lost' })).status).toBe(201);
+    expect((await one.post('/lora/disable?fleet=lost')).status).toBe(200);
     const kill = await one.post('/lora/disable?fleet=killed-later', { reason: 'will be lost' });
     killedTag = idOf(kill);
     logId = kill.body.log_id;
@@ -101,6 +105,15 @@ describe('a log that goes backwards', () => {
     }
   });
 
+  it('leaves a fleet that the log has lost among the metrics', async () => {
+    for (const node of nodes) {
+      const metrics = new Metrics(await (await fetch(`${node.url}/metrics`)).text());
+      for (const fleet of ['lost', 'killed-later'])
+        expect(metrics.value('lora_fleet_enabled', { fleet })).toBe(0);
+      expect(metrics.value('lora_fleet_enabled', { fleet: 'alive' })).toBe(1);
+    }
+  });
+
   it('takes disables and nothing else', async () => {
     for (const node of nodes) {
       for (const [path, body] of [
@@ -126,6 +139,22 @@ describe('a log that goes backwards', () => {
     }
   });
 
+  it('keeps the kills of meanwhile, too, when it goes backwards again', async () => {
+    await postgres.stopImmediate();
+    await copy.restore();
+    await postgres.start();
+    for (const node of nodes) {
+      await until('the alarm is raised again', () =>
+        Promise.resolve(node.replica.output().split('THE LOG WENT BACKWARDS').length === 3),
+      );
+      expect(await statusOf(node, 'alive')).toMatchObject({ enabled: false, last_reason: 'now' });
+      expect(await statusOf(node, 'killed-later')).toMatchObject({ enabled: false });
+    }
+    expect((await one.post('/lora/disable?fleet=alive', { reason: 'again' })).status).toBe(200);
+    for (const node of nodes)
+      expect(await statusOf(node, 'alive')).toMatchObject({ enabled: false, last_reason: 'again' });
+  });
+
   it('is trusted again under a new name, without a restart, when an operator has adopted it', async () => {
     const { stdout } = await promisify(execFile)(process.execPath, [MAINTENANCE, 'adopt'], {
       env: { PATH: process.env.PATH, DATABASE_URL: postgres.url },
@@ -138,7 +167,7 @@ describe('a log that goes backwards', () => {
       expect(stdout).toContain(String(state.log_id));
       // What was lost is lost: the operator knows, and has the kills of meanwhile.
       expect(state).toMatchObject({ enabled: true });
-      expect(await statusOf(node, 'alive')).toMatchObject({ enabled: false, last_reason: 'now' });
+      expect(await statusOf(node, 'alive')).toMatchObject({ enabled: false, last_reason: 'again' });
     }
   });
 
