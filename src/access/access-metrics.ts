@@ -7,6 +7,11 @@ export const accessFileBroken = new Gauge({
   help: '1 while ACCESS_FILE cannot be used as it is, and the last good one stays in force.',
 });
 
+export const oidcKeysAge = new Gauge({
+  name: 'lora_oidc_keys_age_seconds',
+  help: 'How long ago the issuer of OIDC_ISSUER confirmed its keys; 0 without one.',
+});
+
 export const refusals = new Counter({
   name: 'lora_refusals_total',
   help: 'Calls that were refused, by the code of the answer: of unknown callers, forbidden ones, and what the state forbids.',

@@ -3,10 +3,10 @@ import { setTimeout as pause } from 'node:timers/promises';
 
 import { type BeforeApplicationShutdown, Inject, Injectable, Logger } from '@nestjs/common';
 
-import { SETTINGS, type Settings } from '../config/settings.js';
+import { type OidcSettings, SETTINGS, type Settings } from '../config/settings.js';
 import type { AccessEntries } from './access-entries.js';
 import { AccessFile } from './access-file.js';
-import { AccessStore, type RecordedAccess } from './access.store.js';
+import { AccessStore, type RecordedAccess, type RecordedOidc } from './access.store.js';
 
 const AGAIN_MS = 1000;
 const SECRET_DIGITS = 8;
@@ -23,6 +23,7 @@ interface Change {
 export class AccessRecord implements BeforeApplicationShutdown {
   private readonly logger = new Logger('Access');
   private readonly replica: string;
+  private readonly oidc: OidcSettings | undefined;
   private readonly waiting: Change[] = [];
   private readonly stopped = new AbortController();
   private writing: Promise<void> | undefined;
@@ -31,11 +32,12 @@ export class AccessRecord implements BeforeApplicationShutdown {
   private tried: () => void = () => undefined;
 
   constructor(
-    @Inject(SETTINGS) { port }: Settings,
+    @Inject(SETTINGS) { port, oidc }: Settings,
     private readonly file: AccessFile,
     private readonly store: AccessStore,
   ) {
     this.replica = `${hostname()}:${port}`;
+    this.oidc = oidc;
   }
 
   /** Once the database is open. Waits until what is in force is on record, or could not be put there at once. */
@@ -77,16 +79,16 @@ export class AccessRecord implements BeforeApplicationShutdown {
   }
 
   private async writeOne({ entries, since }: Change): Promise<void> {
-    const access = recordedAccess(entries);
+    const access = recordedAccess(entries, this.oidc);
     const isNew = await this.store.record(since, this.replica, entries?.sha256 ?? null, access);
     if (isNew) this.logger.log('Who may do what has changed; the change is on record.');
   }
 }
 
 /** In one order, so that the same tokens in another one are no change. */
-function recordedAccess(entries: AccessEntries | undefined): RecordedAccess {
-  if (entries === undefined) return { access: 'open', tokens: [] };
-  const tokens = entries.tokens.map(({ name, role, fleets, expires_at, sha256 }) => ({
+function recordedAccess(entries: AccessEntries | undefined, oidc: OidcSettings | undefined): RecordedAccess {
+  if (entries === undefined && oidc === undefined) return { access: 'open', tokens: [] };
+  const tokens = (entries?.tokens ?? []).map(({ name, role, fleets, expires_at, sha256 }) => ({
     name,
     role,
     fleets: [...fleets].sort(),
@@ -94,5 +96,10 @@ function recordedAccess(entries: AccessEntries | undefined): RecordedAccess {
     secret: sha256.slice(0, SECRET_DIGITS),
   }));
   const order = ({ name, secret }: { name: string; secret: string }): string => `${name} ${secret}`;
-  return { access: 'required', tokens: tokens.sort((one, two) => (order(one) < order(two) ? -1 : 1)) };
+  const inOrder = tokens.sort((one, two) => (order(one) < order(two) ? -1 : 1));
+  return { access: 'required', tokens: inOrder, ...(oidc && { oidc: recordedOidc(oidc) }) };
+}
+
+function recordedOidc({ issuer, audience, rolesClaim, fleetsClaim }: OidcSettings): RecordedOidc {
+  return { issuer, audience, roles_claim: rolesClaim, fleets_claim: fleetsClaim ?? null };
 }

@@ -1,7 +1,7 @@
 import { ApiProperty } from '@nestjs/swagger';
 
 import { NumberCursor, OptionalTime, PageSize } from '../http/validation.js';
-import type { AccessChange, RecordedToken } from './access.store.js';
+import type { AccessChange, RecordedOidc, RecordedToken } from './access.store.js';
 import { type Operation, OPERATIONS, type Role, ROLES } from './roles.js';
 
 export class AccessQuery {
@@ -30,6 +30,22 @@ export class RecordedTokenBody implements RecordedToken {
   secret!: string;
 }
 
+export class RecordedOidcBody implements RecordedOidc {
+  @ApiProperty({ type: String }) issuer!: string;
+  @ApiProperty({ type: String }) audience!: string;
+  @ApiProperty({ type: String, description: 'The claim that has the roles.' }) roles_claim!: string;
+  @ApiProperty({ type: String, nullable: true, description: 'The claim that has the fleets; null: all.' })
+  fleets_claim!: string | null;
+}
+
+const Oidc = (): PropertyDecorator =>
+  ApiProperty({
+    type: RecordedOidcBody,
+    nullable: true,
+    description:
+      'Whose tokens were taken beside those of the file: who has which role stands with that issuer.',
+  });
+
 export class AccessChangeBody implements AccessChange {
   @ApiProperty({ type: String }) id!: string;
   @ApiProperty({ type: String, format: 'date-time', description: "By the database's clock." })
@@ -38,6 +54,7 @@ export class AccessChangeBody implements AccessChange {
   @ApiProperty({ type: String, nullable: true, description: 'Of the access file.' })
   file_sha256!: string | null;
   @Access() access!: 'open' | 'required';
+  @Oidc() oidc!: RecordedOidcBody | null;
   @ApiProperty({ type: [RecordedTokenBody] }) came!: RecordedTokenBody[];
   @ApiProperty({ type: [RecordedTokenBody] }) went!: RecordedTokenBody[];
 }
@@ -54,6 +71,7 @@ export class TokenAtBody extends RecordedTokenBody {
 
 export class AccessAtBody {
   @Access() access!: 'open' | 'required';
+  @Oidc() oidc!: RecordedOidcBody | null;
   @ApiProperty({ type: String, format: 'date-time' }) since!: string;
   @ApiProperty({ type: String, format: 'date-time', nullable: true, description: 'Null: still so.' })
   until!: string | null;

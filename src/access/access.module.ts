@@ -11,6 +11,7 @@ import { AccessRecord } from './access-record.js';
 import { AccessService } from './access.service.js';
 import { AccessStore } from './access.store.js';
 import { Authenticator } from './authenticator.js';
+import { OidcVerifier } from './oidc.verifier.js';
 import { RefusalRecord } from './refusal-record.js';
 import { TOKEN_VERIFIERS, type TokenVerifier } from './principal.js';
 
@@ -21,16 +22,17 @@ import { TOKEN_VERIFIERS, type TokenVerifier } from './principal.js';
     Authenticator,
     AccessGuard,
     AccessRecord,
+    OidcVerifier,
     AccessService,
     AccessStore,
     RefusalRecord,
     {
       provide: TOKEN_VERIFIERS,
-      inject: [AccessFile],
+      inject: [AccessFile, OidcVerifier],
       useFactory: (...verifiers: TokenVerifier[]) => verifiers,
     },
   ],
-  exports: [AccessFile, AccessGuard, AccessRecord, RefusalRecord],
+  exports: [AccessFile, OidcVerifier, AccessGuard, AccessRecord, RefusalRecord],
 })
 export class AccessModule {
   /** Where nobody is asked who calls there is no guard: an empty one would cost every read a few percent. */

@@ -15,10 +15,20 @@ export interface RecordedToken {
   readonly secret: string;
 }
 
+/** Whose tokens are taken beside those of the file. */
+export interface RecordedOidc {
+  readonly issuer: string;
+  readonly audience: string;
+  readonly roles_claim: string;
+  readonly fleets_claim: string | null;
+}
+
 /** All that decides who may do what. */
 export interface RecordedAccess {
   readonly access: 'open' | 'required';
   readonly tokens: readonly RecordedToken[];
+  /** Null, or in what is recorded absent: nobody's. */
+  readonly oidc?: RecordedOidc | null;
 }
 
 export interface AccessChange {
@@ -27,11 +37,13 @@ export interface AccessChange {
   readonly replica: string;
   readonly file_sha256: string | null;
   readonly access: 'open' | 'required';
+  readonly oidc: RecordedOidc | null;
   readonly came: readonly RecordedToken[];
   readonly went: readonly RecordedToken[];
 }
 
 export interface AccessAt extends RecordedAccess {
+  readonly oidc: RecordedOidc | null;
   readonly since: string;
   /** Null: still so. */
   readonly until: string | null;
@@ -138,12 +150,13 @@ const UNREADABLE = 'The record of access cannot be read now.';
 const RECORD = 'select record_access($1, $2, $3, $4) as is_new';
 
 const CHANGES = `
-  select id::text, rfc3339(changed_at) as changed_at, replica, file_sha256, access ->> 'access' as access, came, went
+  select id::text, rfc3339(changed_at) as changed_at, replica, file_sha256, access ->> 'access' as access,
+    access -> 'oidc' as oidc, came, went
   from access_changes where $1::bigint is null or id < $1 order by id desc limit $2
 `;
 
 const AT = `
-  select a.access ->> 'access' as access, a.access -> 'tokens' as tokens, rfc3339(a.changed_at) as since,
+  select a.access ->> 'access' as access, a.access -> 'tokens' as tokens, a.access -> 'oidc' as oidc, rfc3339(a.changed_at) as since,
     rfc3339((select min(n.changed_at) from access_changes n where n.id > a.id)) as until
   from access_changes a where a.changed_at <= $1::timestamptz order by a.id desc limit 1
 `;

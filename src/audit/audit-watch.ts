@@ -68,9 +68,10 @@ export class AuditWatch implements OnModuleInit, BeforeApplicationShutdown {
     return this.failure === undefined ? 'ok' : 'failing';
   }
 
-  /** @throws Problem `no-signing-key` */
+  /** @throws Problem `no-signing-key`, LogUnavailable while it is not known whether there is one */
   requireKey(): SignerKey {
     if (this.signingKey) return this.signingKey;
+    if (this.settings.databaseUrl === undefined) throw new LogUnavailable('The log is not open yet.');
     throw new Problem('no-signing-key', 'This service has no key to sign checkpoints with.');
   }
 
@@ -79,6 +80,8 @@ export class AuditWatch implements OnModuleInit, BeforeApplicationShutdown {
    * @throws Contradiction, LogUnavailable
    */
   fresh(): Promise<KeptCheckpoint | null> {
+    if (!this.running || this.isStopping())
+      return Promise.reject(new LogUnavailable('The log is not open now.'));
     return new Promise((resolve, reject) => {
       this.demands.push({ resolve, reject });
       this.hurried = true;

@@ -9,6 +9,8 @@ import type { KeptCheckpoint } from './audit.store.js';
 
 /** `<log_id>-<size>.checkpoint` */
 const NAME = /^(.{36})-([1-9]\d{0,15})\.checkpoint$/;
+/** How many are tried when the largest cannot be checked. */
+const LARGEST = 10;
 /** What file systems say that know no links. */
 const NO_LINKS = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EXDEV'];
 
@@ -27,15 +29,20 @@ export class CheckpointFiles {
     this.folder = auditCheckpointDir;
   }
 
-  /** Largest first. Read a few at a time: there may be hundreds of thousands, and a kill must not wait for them. */
-  async list(): Promise<CheckpointFile[]> {
-    const found: CheckpointFile[] = [];
+  /**
+   * The largest ones of each log, largest first. The folder is read a few names at a time: there may be hundreds of
+   * thousands, and a kill must not wait for them.
+   */
+  async largest(): Promise<ReadonlyMap<string, readonly CheckpointFile[]>> {
+    const found = new Map<string, CheckpointFile[]>();
     if (this.folder === undefined) return found;
     for await (const { name } of await opendir(this.folder)) {
       const [, logId, size] = NAME.exec(name) ?? [];
-      if (logId !== undefined) found.push({ logId, size: Number(size), name });
+      if (logId === undefined) continue;
+      const files = [...(found.get(logId) ?? []), { logId, size: Number(size), name }];
+      found.set(logId, files.sort((one, other) => other.size - one.size).slice(0, LARGEST));
     }
-    return found.sort((one, other) => other.size - one.size);
+    return found;
   }
 
   read({ name }: CheckpointFile): Promise<string> {

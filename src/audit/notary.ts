@@ -17,8 +17,8 @@ export class Notary {
   /** The newest that this replica has seen: of the present log, after it was found to agree with it. */
   private known: TreeHead | undefined;
   private contradicted: Contradiction | undefined;
-  /** Said once each. */
-  private readonly passedOver = new Set<string>();
+  /** Warnings that were given, once each. */
+  private readonly said = new Set<string>();
 
   constructor(
     private readonly store: AuditStore,
@@ -67,7 +67,7 @@ export class Notary {
 
   private async check(key: SignerKey, rest: Rest): Promise<KeptCheckpoint | null> {
     // What was signed is read before the log is: whatever is signed meanwhile may be of a longer one.
-    const files = await this.files.list();
+    const files = await this.files.largest();
     const head = await this.store.head();
     const tree = this.treeOf(head.log_id);
     const before = this.known;
@@ -80,8 +80,10 @@ export class Notary {
       throw new Contradiction(`The log has ${head.position} events, and it has had ${tree.size}.`);
     await tree.readAll(head.position, rest);
     if (before) await mustAgree(tree, before, 'the checkpoint that this replica knows');
+    if (head.newest && head.newest.key !== key.verifier.text)
+      this.warn(`The newest checkpoint was signed by ${head.newest.key}, not by the key of this replica.`);
     if (head.newest) await mustAgree(tree, opened(head.newest, key), 'the newest checkpoint of the table');
-    const filed = await this.newestFile(files, head, key);
+    const filed = await this.newestFile(files.get(head.log_id) ?? [], head, key);
     if (filed) await mustAgree(tree, filed, `the checkpoint file of size ${filed.size}`);
 
     const isNew = head.position > (head.newest?.size ?? 0);
@@ -118,25 +120,27 @@ export class Notary {
     key: SignerKey,
   ): Promise<Checkpoint | undefined> {
     const keys = [key.verifier, ...(head.newest ? [readVerifierKey(head.newest.key)] : [])];
-    for (const file of files.filter(({ logId }) => logId === head.log_id)) {
+    for (const file of files) {
       try {
         const checkpoint = openCheckpoint(await this.files.read(file), keys);
         if (checkpoint.logId === file.logId && checkpoint.size === file.size) return checkpoint;
-        this.passOver(file.name, 'it is of another log or size than its name');
+        this.warn(`${passedOver(file)} it is of another log or size than its name.`);
       } catch (error) {
         if (!(error instanceof NoteError)) throw error;
-        this.passOver(file.name, error.message);
+        this.warn(`${passedOver(file)} ${error.message}`);
       }
     }
     return undefined;
   }
 
-  private passOver(name: string, why: string): void {
-    if (this.passedOver.has(name)) return;
-    this.passedOver.add(name);
-    this.logger.warn(`The checkpoint file ${name} is passed over: ${why}`);
+  private warn(line: string): void {
+    if (this.said.has(line)) return;
+    this.said.add(line);
+    this.logger.warn(line);
   }
 }
+
+const passedOver = ({ name }: CheckpointFile): string => `The checkpoint file ${name} is passed over:`;
 
 /** What a kept checkpoint says, not what the columns beside it say. */
 function opened({ log_id, size, note, key }: KeptCheckpoint, own: SignerKey): Checkpoint {

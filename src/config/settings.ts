@@ -3,6 +3,17 @@ import { isIP } from 'node:net';
 import { ADAPTER_VERSION_PATTERN } from '../lora/domain/names.js';
 import { isLoopback } from './loopback.js';
 
+/** Who signs tokens, and what is read of them. */
+export interface OidcSettings {
+  /** Exactly as its tokens name it. */
+  readonly issuer: string;
+  readonly audience: string;
+  /** The claim that has the roles: its name, or a way of names with dots between. */
+  readonly rolesClaim: string;
+  /** The claim that has the fleets; absent: every token is for all. */
+  readonly fleetsClaim: string | undefined;
+}
+
 /** What the operator chose, read once from the environment at start. Nothing else reads `process.env`. */
 export interface Settings {
   readonly port: number;
@@ -24,6 +35,7 @@ export interface Settings {
   readonly access: 'open' | 'required';
   /** The file of those who may call, by the hashes of their tokens. */
   readonly accessFile: string | undefined;
+  readonly oidc: OidcSettings | undefined;
   /** Proxies, by address or subnet, that are believed when they say for whom they call. */
   readonly trustProxy: readonly string[];
   /** Origins whose pages may call from a browser. */
@@ -50,6 +62,10 @@ export const SETTING_NAMES = [
   'ENGINE_TTL_SECONDS',
   'ACCESS',
   'ACCESS_FILE',
+  'OIDC_ISSUER',
+  'OIDC_AUDIENCE',
+  'OIDC_ROLES_CLAIM',
+  'OIDC_FLEETS_CLAIM',
   'TRUST_PROXY',
   'CORS_ORIGINS',
   'AUDIT_CHECKPOINT_SECONDS',
@@ -97,6 +113,13 @@ function isProxy(text: string): boolean {
   return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) >= 1 && Number(bits) <= width);
 }
 
+/** What comes over the network unprotected could be anybody's. On this machine it comes over none. */
+export function isSafeAddress(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { protocol, hostname } = new URL(text);
+  return protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname.replace(/[[\]]/g, '')));
+}
+
 function isOrigin(text: string): boolean {
   return /^https?:/.test(text) && URL.canParse(text) && new URL(text).origin === text;
 }
@@ -122,9 +145,28 @@ export function readSettings(env: Readonly<Partial<Record<string, string>>>): Se
     return value;
   }
 
+  function readOidc(): OidcSettings | undefined {
+    const text = (value: string) => value;
+    const issuer = read(
+      'OIDC_ISSUER',
+      (value) => (isSafeAddress(value) ? value : undefined),
+      'an https:// URL',
+    );
+    const audience = read('OIDC_AUDIENCE', text, 'a text');
+    const rolesClaim = read('OIDC_ROLES_CLAIM', text, "a claim's name");
+    const fleetsClaim = read('OIDC_FLEETS_CLAIM', text, "a claim's name");
+    if (issuer !== undefined && audience !== undefined)
+      return { issuer, audience, rolesClaim: rolesClaim ?? 'roles', fleetsClaim };
+    const isSet = [issuer, audience, rolesClaim, fleetsClaim].some((each) => each !== undefined);
+    if (isSet)
+      problems.push('OIDC_ISSUER and OIDC_AUDIENCE go together, and no other OIDC_ setting without them.');
+    return undefined;
+  }
+
   const url = 'a postgres:// URL';
   const access = read('ACCESS', oneOf('open'), '"open", or absent');
   const accessFile = read('ACCESS_FILE', (text) => text, 'a file');
+  const oidc = readOidc();
   const settings: Settings = {
     port: read('PORT', port, 'a port number from 0 to 65535') ?? 8003,
     host: read('HOST', (text) => text, 'an address') ?? '127.0.0.1',
@@ -140,8 +182,9 @@ export function readSettings(env: Readonly<Partial<Record<string, string>>>): Se
     logFormat: read('LOG_FORMAT', oneOf('text', 'json'), 'text or json') ?? 'text',
     streamsMax: read('STREAMS_MAX', positive, 'a number from 1 to 1000000') ?? 10_000,
     engineTtlSeconds: read('ENGINE_TTL_SECONDS', positive, 'a number of seconds from 1 to 1000000') ?? 15,
-    access: accessFile === undefined ? 'open' : 'required',
+    access: accessFile === undefined && oidc === undefined ? 'open' : 'required',
     accessFile,
+    oidc,
     trustProxy:
       read('TRUST_PROXY', listOf(isProxy), 'addresses or subnets of proxies, with commas between') ?? [],
     corsOrigins:
@@ -156,12 +199,14 @@ export function readSettings(env: Readonly<Partial<Record<string, string>>>): Se
     problems.push('DATABASE_OWNER_URL needs DATABASE_URL beside it.');
   }
   if (access === 'open' && settings.access === 'required') {
-    problems.push('ACCESS=open says that nobody is asked who calls, and ACCESS_FILE who may: choose one.');
+    problems.push(
+      'ACCESS=open says that nobody is asked who calls, and ACCESS_FILE or OIDC_ISSUER who may: choose one.',
+    );
   }
   if (access !== 'open' && settings.access === 'open' && !isLoopback(settings.host)) {
     problems.push(
       `HOST=${settings.host} can be reached from elsewhere, and nobody is asked who calls: ` +
-        'set ACCESS_FILE, or ACCESS=open when that is meant.',
+        'set ACCESS_FILE or OIDC_ISSUER, or ACCESS=open when that is meant.',
     );
   }
   if (problems.length > 0) throw new SettingsError(problems);

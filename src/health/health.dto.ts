@@ -31,11 +31,11 @@ export class ComponentsBody {
   clock!: 'ok' | 'behind-the-log';
 
   @ApiProperty({
-    enum: ['open', 'required', 'file-broken'],
+    enum: ['open', 'required', 'file-broken', 'issuer-away'],
     description:
-      'Whether callers are asked who they are; `file-broken`: ACCESS_FILE cannot be used, and the last good one counts.',
+      'Whether callers are asked who they are; `file-broken`: ACCESS_FILE cannot be used, and the last good one counts; `issuer-away`: OIDC_ISSUER does not answer, and its last keys count.',
   })
-  access!: 'open' | 'required' | 'file-broken';
+  access!: 'open' | 'required' | 'file-broken' | 'issuer-away';
 
   @ApiProperty({
     enum: AUDIT_STATES,

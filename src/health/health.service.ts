@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 
 import { AccessFile } from '../access/access-file.js';
+import { OidcVerifier } from '../access/oidc.verifier.js';
 import { AuditWatch } from '../audit/audit-watch.js';
 import { SETTINGS, type Settings } from '../config/settings.js';
 import { VERSION } from '../config/version.js';
@@ -19,6 +20,7 @@ export class HealthService {
     @Inject(SETTINGS) private readonly settings: Settings,
     private readonly store: EventStore,
     private readonly accessFile: AccessFile,
+    private readonly oidc: OidcVerifier,
     private readonly audit: AuditWatch,
   ) {}
 
@@ -32,7 +34,9 @@ export class HealthService {
     const { wentBackwards, aheadSeconds } = this.store.memory;
     const clockBehind = aheadSeconds > CLOCK_TOLERANCE_SECONDS;
     const audited = this.audit.state === 'ok' || this.audit.state === 'off';
-    const sound = up && !wentBackwards && !clockBehind && !this.accessFile.isBroken && audited;
+    const access = this.access();
+    const asked = access === 'open' || access === 'required';
+    const sound = up && !wentBackwards && !clockBehind && asked && audited;
     return {
       status: sound ? 'ok' : 'degraded',
       version: VERSION,
@@ -40,11 +44,16 @@ export class HealthService {
         log: wentBackwards ? 'went-backwards' : up ? 'up' : 'down',
         feed: this.store.feed.mode,
         clock: clockBehind ? 'behind-the-log' : 'ok',
-        access: this.accessFile.isBroken ? 'file-broken' : this.settings.access,
+        access,
         audit: this.audit.state,
       },
       flags_differ: this.flagsDiffer(),
     };
+  }
+
+  private access(): HealthBody['components']['access'] {
+    if (this.accessFile.isBroken) return 'file-broken';
+    return this.oidc.isIssuerAway ? 'issuer-away' : this.settings.access;
   }
 
   private flagsDiffer(): boolean | null {

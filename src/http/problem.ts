@@ -23,6 +23,7 @@ export const PROBLEMS = {
   'too-many-attempts': [429, 'Too many tokens that are not good have come from there'],
   'internal-error': [500, 'The service failed'],
   'too-many-streams': [503, 'This replica has no place for another stream'],
+  'issuer-unavailable': [503, 'The issuer of the token cannot be asked'],
   'log-unavailable': [503, 'The log cannot be reached'],
 } as const satisfies Record<string, readonly [number, string]> &
   Record<RefusalCode, readonly [number, string]>;

@@ -2,7 +2,7 @@ import helmet from 'helmet';
 
 /**
  * What every answer says to a browser that comes across it: this is data, of this type, for this site's own pages, and
- * nothing in it is to be run or framed. Fixed, and no more than that: see ADR 18.
+ * nothing in it is to be run or framed. Fixed, and no more than that: see ADR 20.
  */
 export const SAFE_HEADERS = {
   'X-Content-Type-Options': 'nosniff',

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 
 import type { CheckpointBody, CheckpointsBody } from '../../src/audit/audit.dto.js';
-import { KEY_NAME, openCheckpoint } from '../../src/audit/core/checkpoint.js';
+import { KEY_NAME, openCheckpoint, signCheckpoint } from '../../src/audit/core/checkpoint.js';
+import { sha256 } from '../../src/audit/core/leaf.js';
 import { rootOf } from '../../src/audit/core/merkle.js';
 import { generateSignerKey } from '../../src/audit/core/note.js';
 import { BLOCK } from '../../src/audit/audit.store.js';
@@ -206,6 +207,20 @@ describe('the files', () => {
     expect(service.logged.filter((line) => line.includes('is passed over'))).toHaveLength(1);
   });
 
+  it('whose largest cannot be checked leave the next one to be', async () => {
+    const dir = await mkdtemp(join(folder, 'd-'));
+    const service = await start({ AUDIT_CHECKPOINT_DIR: dir });
+    const { log_id, size, note } = await fresh(service);
+    await writeFile(join(dir, `${log_id}-${size + 5}.checkpoint`), note);
+    await writeFile(join(dir, `${log_id}-${size + 6}.checkpoint`), note.slice(0, -9));
+    await writeFile(join(dir, 'README'), 'of somebody else');
+    expect((await fresh(service)).size).toBe(size);
+    // A longer log than this one was signed.
+    const longer = signCheckpoint({ logId: log_id, size: size + 4, root: sha256('x'), continues: null }, key);
+    await writeFile(join(dir, `${log_id}-${size + 4}.checkpoint`), longer);
+    expectProblem(await service.api.get('/audit/checkpoint?fresh=true'), 'past-changed', '/audit/checkpoint');
+  });
+
   it('that cannot be written are an alarm, and no reason not to go on', async () => {
     const dir = join(folder, 'absent');
     const service = await start({ AUDIT_CHECKPOINT_DIR: dir });
@@ -231,6 +246,8 @@ describe('the key', () => {
     await deploy(service, 'by-another-key');
     await service.api.post('/lora/disable');
     expect((await fresh(service)).key).toBe(other.verifier.text);
+    const warning = `The newest checkpoint was signed by ${key.verifier.text}, not by the key of this replica.`;
+    expect(service.logged.filter((line) => line === warning)).toHaveLength(1);
     expect((await service.api.get('/audit/key')).body).toStrictEqual({
       key: other.verifier.text,
       earlier: [key.verifier.text],

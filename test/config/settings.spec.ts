@@ -18,6 +18,7 @@ const DEFAULTS = {
   engineTtlSeconds: 15,
   access: 'open',
   accessFile: undefined,
+  oidc: undefined,
   trustProxy: [],
   corsOrigins: [],
   auditCheckpointSeconds: 60,
@@ -62,6 +63,10 @@ describe('readSettings', () => {
         STREAMS_MAX: '7',
         ENGINE_TTL_SECONDS: '30',
         ACCESS_FILE: '/run/secrets/access.json',
+        OIDC_ISSUER: 'https://idp.example/realms/ops',
+        OIDC_AUDIENCE: 'lora',
+        OIDC_ROLES_CLAIM: 'realm_access.roles',
+        OIDC_FLEETS_CLAIM: 'lora_fleets',
         TRUST_PROXY: 'uniquelocal, 192.0.2.0/24,2001:db8::1',
         CORS_ORIGINS: 'https://ops.example, http://localhost:3000',
         AUDIT_CHECKPOINT_SECONDS: '5',
@@ -82,6 +87,12 @@ describe('readSettings', () => {
       engineTtlSeconds: 30,
       access: 'required',
       accessFile: '/run/secrets/access.json',
+      oidc: {
+        issuer: 'https://idp.example/realms/ops',
+        audience: 'lora',
+        rolesClaim: 'realm_access.roles',
+        fleetsClaim: 'lora_fleets',
+      },
       trustProxy: ['uniquelocal', '192.0.2.0/24', '2001:db8::1'],
       corsOrigins: ['https://ops.example', 'http://localhost:3000'],
       auditCheckpointSeconds: 5,
@@ -141,7 +152,7 @@ describe('readSettings', () => {
     (host) => {
       expect(problemsOf({ HOST: host })).toStrictEqual([
         `HOST=${host} can be reached from elsewhere, and nobody is asked who calls: ` +
-          'set ACCESS_FILE, or ACCESS=open when that is meant.',
+          'set ACCESS_FILE or OIDC_ISSUER, or ACCESS=open when that is meant.',
       ]);
       expect(readSettings({ HOST: host, ACCESS: 'open' }).access).toBe('open');
       expect(readSettings({ HOST: host, ACCESS_FILE: 'access.json' }).access).toBe('required');
@@ -157,8 +168,30 @@ describe('readSettings', () => {
 
   it('does not choose between an open door and an access file', () => {
     expect(problemsOf({ ACCESS: 'open', ACCESS_FILE: 'access.json' })).toStrictEqual([
-      'ACCESS=open says that nobody is asked who calls, and ACCESS_FILE who may: choose one.',
+      'ACCESS=open says that nobody is asked who calls, and ACCESS_FILE or OIDC_ISSUER who may: choose one.',
     ]);
+  });
+
+  it.each<Record<string, string>>([
+    { OIDC_ISSUER: 'https://idp.example' },
+    { OIDC_AUDIENCE: 'lora' },
+    { OIDC_ROLES_CLAIM: 'roles' },
+    { OIDC_AUDIENCE: 'lora', OIDC_FLEETS_CLAIM: 'fleets' },
+  ])('takes no half of an issuer: %j', (env) => {
+    expect(problemsOf(env)).toStrictEqual([
+      'OIDC_ISSUER and OIDC_AUDIENCE go together, and no other OIDC_ setting without them.',
+    ]);
+  });
+
+  it('asks an issuer over TLS, but for one on this machine', () => {
+    const taken = (OIDC_ISSUER: string) =>
+      problemsOf({ OIDC_ISSUER, OIDC_AUDIENCE: 'lora', HOST: '0.0.0.0' }).length === 0;
+    expect(
+      ['https://idp.example', 'http://127.0.0.1:8080', 'http://[::1]/x', 'http://localhost'].map(taken),
+    ).toEqual([true, true, true, true]);
+    expect(
+      ['http://idp.example', 'idp.example', 'ftp://127.0.0.1', 'http://127.evil.example'].map(taken),
+    ).toEqual([false, false, false, false]);
   });
 
   it('refuses an owner without a service', () => {

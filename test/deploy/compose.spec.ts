@@ -197,7 +197,9 @@ describe('Dockerfile', () => {
   });
 
   it('lets nobody in from elsewhere unless it is told who may', () => {
-    expect(() => readSettings(imageEnv)).toThrow(/^HOST=0\.0\.0\.0 .* set ACCESS_FILE, or ACCESS=open/);
+    expect(() => readSettings(imageEnv)).toThrow(
+      /^HOST=0\.0\.0\.0 .* set ACCESS_FILE or OIDC_ISSUER, or ACCESS=open/,
+    );
   });
 
   it('checks that the process turns, not that it can reach its database', () => {

@@ -63,7 +63,7 @@ describe('a bad setting', () => {
       'HOST',
       '0.0.0.0',
       'HOST=0.0.0.0 can be reached from elsewhere, and nobody is asked who calls: ' +
-        'set ACCESS_FILE, or ACCESS=open when that is meant.',
+        'set ACCESS_FILE or OIDC_ISSUER, or ACCESS=open when that is meant.',
     ],
   ])('%s=%s stops the start with a line that says so', async (name, value, line) => {
     const dataDir = await newFolder();
