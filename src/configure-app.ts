@@ -26,6 +26,7 @@ import { ProblemBody } from './http/openapi.js';
 import { ProblemFilter } from './http/problem.filter.js';
 import { pageHeaders } from './http/safe-headers.js';
 import { FirstStart } from './lora/first-start.js';
+import { Gate } from './stream/gate.js';
 import { StreamHub } from './stream/stream-hub.js';
 
 /** The service, not yet open: the same edge in production and in tests. */
@@ -50,6 +51,7 @@ export async function createApp(settings: Settings, logger: LoggerService): Prom
   const server = app.getHttpServer();
   answerClientErrors(server);
   limit(server);
+  app.get(Gate).guard(server);
   if (settings.access === 'required') app.use([...DESCRIPTION_PATHS], app.get(AccessGuard).describe);
   const refusals = app.get(RefusalRecord);
   app.useGlobalFilters(
@@ -106,6 +108,7 @@ const DRAIN_MS = 3000;
 export async function closeApp(app: NestExpressApplication): Promise<void> {
   const server = app.getHttpServer();
   const drained = new Promise((resolve) => server.close(resolve));
+  app.get(Gate).close();
   app.get(StreamHub).end();
   app.get(ConvergenceService).end();
   const idle = setInterval(() => {

@@ -1,4 +1,4 @@
-import type { CheckpointBody } from '../audit/audit.dto.js';
+import type { CheckpointBody, ConsistencyBody, ProofBody } from '../audit/audit.dto.js';
 import type { Receipt } from '../audit/core/receipt.js';
 import type { Convergence } from '../engines/convergence.js';
 import type { EngineBody } from '../engines/engines.dto.js';
@@ -57,6 +57,8 @@ export interface Bodies {
   readonly engines: EnginePage;
   readonly fleets: KilledFleets;
   readonly note: CheckpointBody;
+  readonly path: ProofBody;
+  readonly proof: ConsistencyBody;
 }
 
 /** How the answer to a call is known: by such a member, or by the status of an answer without a body. */

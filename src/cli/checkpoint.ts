@@ -46,7 +46,7 @@ async function checkpoint(session: Session, { fresh, key, output }: CheckpointOp
 }
 
 /** @throws Ended when it is not what it says, signed by one of the keys */
-export function opened({ note, log_id, size }: CheckpointBody, keys: readonly VerifierKey[]): Checkpoint {
+function opened({ note, log_id, size }: CheckpointBody, keys: readonly VerifierKey[]): Checkpoint {
   try {
     const found = openCheckpoint(note, keys);
     if (found.logId === log_id && found.size === size) return found;

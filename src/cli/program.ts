@@ -12,6 +12,7 @@ import { addFleets } from './fleets.js';
 import { addHistory } from './history.js';
 import { addKill } from './kill.js';
 import { DEFAULT_URL, seconds, urls } from './options.js';
+import { addProof } from './proof.js';
 import { addRollback } from './rollback.js';
 import type { Act, Run, RunOffline } from './session.js';
 import { addStatus } from './status.js';
@@ -108,7 +109,7 @@ export function programOf(
     .option('--json', 'one JSON document on standard output and nothing else')
     .option('--timeout <seconds>', 'how long to try', seconds, 10);
   const commands = [addStatus, addKill, addEnable, addRollback, addDeploy];
-  const reads = [addHistory, addSummary, addExport, addCheckpoint, addFleets, addEngines];
+  const reads = [addHistory, addSummary, addExport, addCheckpoint, addProof, addFleets, addEngines];
   for (const add of [...commands, ...reads]) add(program, run);
   addVerify(program, runOffline);
   addToken(program, terminal);

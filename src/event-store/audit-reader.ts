@@ -9,6 +9,7 @@ import type {
   LogHead,
   LogPart,
 } from './audit-rows.js';
+import { upTo } from './event-reader.js';
 import { lastBefore } from './positions.js';
 import { ask } from './unavailable.js';
 
@@ -45,7 +46,7 @@ export class AuditReader {
   /** Whether the log holds an event recorded after the time: before that, one could still be recorded earlier. */
   async isFinal(time: string): Promise<boolean> {
     const { final } = await this.one<{ final: boolean }>(
-      'select coalesce(recorded_at > $1::timestamptz, false) as final from log_head',
+      `select coalesce(recorded_at > ${upTo('$1')}, false) as final from log_head`,
       [time],
     );
     return final;
@@ -118,7 +119,7 @@ const FLEETS_AT = `
   from names n
   cross join lateral (
     select generation, rfc3339(recorded_at) as recorded_at, state from fleet_states
-    where fleet = n.fleet and fleet_states.recorded_at <= $1::timestamptz
+    where fleet = n.fleet and fleet_states.recorded_at <= ${upTo('$1')}
     order by fleet_states.recorded_at desc limit 1
   ) s
   where n.fleet is not null and ($4::text[] is null or n.fleet = any ($4))

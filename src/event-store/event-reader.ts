@@ -76,11 +76,15 @@ interface StateAtRow {
   readonly state: FleetState | null;
 }
 
+/** Up to when: a time that has not passed yet is the head, which may be ahead of the clock, and is never final. */
+export const upTo = (time: '$1' | '$2'): string =>
+  `case when ${time}::timestamptz >= now() then 'infinity' else ${time}::timestamptz end`;
+
 const STATE_AT = `
-  select h.log_id, coalesce(h.recorded_at > $2::timestamptz, false) as final, s.generation, s.recorded_at, s.state
+  select h.log_id, coalesce(h.recorded_at > ${upTo('$2')}, false) as final, s.generation, s.recorded_at, s.state
   from log_head h
   left join lateral (
-    select * from fleet_states where fleet = $1 and recorded_at <= $2::timestamptz
+    select * from fleet_states where fleet = $1 and recorded_at <= ${upTo('$2')}
     order by recorded_at desc limit 1
   ) s on true
 `;

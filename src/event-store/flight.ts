@@ -2,7 +2,7 @@ import pg from 'pg';
 
 import { type Decided, decideBatch, toParameter } from './batch.js';
 import type { LaneQueue, Pending } from './lane-queue.js';
-import type { BatchAnswer, LogSince, LogSnapshot } from './log-answers.js';
+import { type BatchAnswer, LOG_SNAPSHOT, type LogSince, type LogSnapshot } from './log-answers.js';
 import type { LogConnection, LogSession } from './log-connection.js';
 import type { LogMemory } from './log-memory.js';
 import type { ReadIndex } from './read-index.js';
@@ -93,7 +93,7 @@ export class Flight {
     let since = first;
     for (;;) {
       if (memory.absorb(asked, since) === 'reload') {
-        memory.load(await session.query<LogSnapshot>('select log_snapshot() as answer'));
+        memory.load(await session.query<LogSnapshot>(LOG_SNAPSHOT));
         return;
       }
       if (memory.position >= since.position) return;

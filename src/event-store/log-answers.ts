@@ -16,9 +16,13 @@ export interface LogRow extends Omit<LoggedEvent, 'recordedAt'> {
   readonly state: FleetState;
 }
 
-/** What `log_snapshot` answers. */
+/** What `log_snapshot` answers, and what the log was called before, where an operator has named it anew. */
+export const LOG_SNAPSHOT = `select log_snapshot() || jsonb_build_object(
+  'former_log_ids', array(select previous_log_id from log_adoptions)) as answer`;
+
 export interface LogSnapshot {
   readonly log_id: string;
+  readonly former_log_ids: readonly string[];
   readonly position: number;
   readonly leaf: string | null;
   readonly states: readonly {

@@ -32,9 +32,10 @@ export class LogMemory {
   private readonly recent = new Map<number, FleetSnapshot>();
   private listeners = new Set<(changed: FleetSnapshot) => void>();
   private known: { logId: string; position: number; leaf: string | null } | undefined;
+  /** The last event of this replica's own, which may be beyond the position. */
+  private ownLast: { readonly position: number; readonly leaf: string } | undefined;
   /** Fleets that were killed when the log went backwards, also a second time: they stay so until it is adopted. */
   private heldKills: Map<string, FleetSnapshot> | undefined;
-  private heldLogId: string | undefined;
   /** What is known is not what the log has: until a snapshot has been taken, nothing that it tells fits. */
   private outdated = false;
   private newestAt = new Date(0).toISOString();
@@ -57,7 +58,12 @@ export class LogMemory {
     return this.known?.position ?? 0;
   }
 
-  /** Whether the log was found behind what this replica had seen of it; only a new log_id ends that. */
+  /** The last event that this replica has seen: what is asked from now on must be answered by a log that has it. */
+  get seenUpTo(): number {
+    return Math.max(this.position, this.ownLast?.position ?? 0);
+  }
+
+  /** Whether the log was found to lack what this replica had seen of it; only its adoption ends that. */
   get wentBackwards(): boolean {
     return this.heldKills !== undefined;
   }
@@ -96,14 +102,12 @@ export class LogMemory {
   }
 
   load(snapshot: LogSnapshot): void {
-    if (this.heldKills !== undefined && snapshot.log_id !== this.heldLogId) {
-      this.logger.warn(`The log has been adopted as ${snapshot.log_id}: it is trusted again.`);
-      this.heldKills = undefined;
-    }
+    if (this.known && this.known.logId !== snapshot.log_id) this.meetAnother(this.known.logId, snapshot);
     this.outdated = false;
     this.epoch++;
     this.known = { logId: snapshot.log_id, position: snapshot.position, leaf: snapshot.leaf };
     this.recent.clear();
+    this.ownLast = undefined;
     this.fleets = new Map(
       snapshot.states.map(({ fleet, generation, recorded_at, state }) => [
         fleet,
@@ -117,15 +121,18 @@ export class LogMemory {
 
   /**
    * Takes what the log has told since `position`, which must be this memory's position when it was asked.
+   * @param seenUpTo as it was then, where that was looked at: the log must be as far
    * @returns `reload` when this is another log, or one that went backwards, and a snapshot must be taken
    */
-  absorb(asked: number, since: LogSince): 'absorbed' | 'reload' {
+  absorb(asked: number, since: LogSince, seenUpTo = asked): 'absorbed' | 'reload' {
     const { known } = this;
     if (known?.logId !== since.log_id || this.outdated) return 'reload';
+    // Asked before the log was read anew.
+    if (asked > known.position) return 'absorbed';
     const leaf = asked === known.position ? known.leaf : since.leaf;
-    // What was asked beyond the position was asked before the log had been read anew.
-    if (since.position < Math.min(asked, known.position) || since.leaf !== leaf) {
-      this.holdKills();
+    const own = since.rows.find(({ position }) => position === this.ownLast?.position);
+    if (since.position < seenUpTo || since.leaf !== leaf || (own && own.leaf !== this.ownLast?.leaf)) {
+      this.holdKills(`THE LOG WENT BACKWARDS: it lacks events up to position ${this.seenUpTo}`);
       return 'reload';
     }
     for (const row of since.rows) {
@@ -152,6 +159,7 @@ export class LogMemory {
       this.known.position = row.position;
       this.known.leaf = row.leaf;
     }
+    if (row.position > (this.ownLast?.position ?? 0)) this.ownLast = row;
     return snapshot;
   }
 
@@ -184,17 +192,26 @@ export class LogMemory {
     if (upToDate) this.fleets.set(fleet, { ...snapshot, histories: upToDate });
   }
 
-  private holdKills(): void {
+  /** A log of another name goes on from what this replica has seen only when an operator has said so. */
+  private meetAnother(logId: string, { log_id, former_log_ids }: LogSnapshot): void {
+    if (!former_log_ids.includes(logId)) {
+      this.holdKills(`ANOTHER LOG: ${log_id} does not continue ${logId}, and lacks what it had`);
+    } else if (this.heldKills !== undefined) {
+      this.logger.warn(`The log has been adopted as ${log_id}: it is trusted again.`);
+      this.heldKills = undefined;
+    }
+  }
+
+  private holdKills(why: string): void {
     const held = new Map(this.heldKills);
     for (const { fleet, state } of this.fleets.values()) {
       const killed = state.enabled ? null : this.seen(fleet);
       if (killed) held.set(fleet, killed);
     }
     this.heldKills = held;
-    this.heldLogId = this.known?.logId;
     this.outdated = true;
     this.logger.error(
-      `THE LOG WENT BACKWARDS: it lacks events up to position ${this.position} that this replica has seen. ` +
+      `${why} that this replica has seen. ` +
         'Only disables are taken, and killed fleets stay killed, until an operator runs npm run log:adopt.',
     );
   }

@@ -1,7 +1,7 @@
 import { LogUnavailable } from '../lora/domain/errors.js';
 import { readIndexReads, readIndexSeconds } from './log-metrics.js';
 import type { LogConnection } from './log-connection.js';
-import type { LogSince, LogSnapshot } from './log-answers.js';
+import { LOG_SNAPSHOT, type LogSince, type LogSnapshot } from './log-answers.js';
 import type { LogMemory } from './log-memory.js';
 
 /** A question to the log that has not been answered for so long never will be. */
@@ -64,9 +64,9 @@ export class ReadIndex {
   private async catchUp(): Promise<void> {
     if (this.memory.logId === undefined) await this.load();
     for (;;) {
-      const asked = this.memory.position;
+      const { position: asked, seenUpTo } = this.memory;
       const since = await this.connection.query<LogSince>('select log_since($1) as answer', [asked]);
-      if (this.memory.absorb(asked, since) === 'reload') {
+      if (this.memory.absorb(asked, since, seenUpTo) === 'reload') {
         await this.load();
         return;
       }
@@ -75,6 +75,6 @@ export class ReadIndex {
   }
 
   private async load(): Promise<void> {
-    this.memory.load(await this.connection.query<LogSnapshot>('select log_snapshot() as answer'));
+    this.memory.load(await this.connection.query<LogSnapshot>(LOG_SNAPSHOT));
   }
 }

@@ -1,21 +1,27 @@
+import type { Socket } from 'node:net';
+
 import type { Response } from 'express';
 
+import type { Listener } from './audience.js';
 import { HEARTBEAT, RETRY } from './sse-format.js';
 import { streamsDropped } from './stream-metrics.js';
 
 /** One engine at the other end. What it does not read in time is replaced by what is newer, never queued. */
-export class StreamClient {
-  /** When the connection has closed, whoever ended it. */
-  readonly ended: Promise<void>;
+export class StreamClient implements Listener {
+  private readonly socket: Socket;
   private waitingSince: number | undefined;
   private newest: Buffer | undefined;
 
-  /** @param has the tag of the state that the client has */
+  /**
+   * @param response whose connection is its own: no answer before it is still under way
+   * @param has the tag of the state that the client has
+   */
   constructor(
     private readonly response: Response,
     private has: string | undefined,
   ) {
-    // The end of the connection is the end of the stream: without chunks, an event is one write.
+    const socket = (this.socket = response.req.socket);
+    // The end of the connection is the end of the stream: what comes after the head are the bytes as they are.
     response.useChunkedEncodingByDefault = false;
     response.shouldKeepAlive = false;
     response.status(200).set({
@@ -23,16 +29,14 @@ export class StreamClient {
       'Cache-Control': 'no-cache, no-transform',
       'X-Accel-Buffering': 'no',
     });
-    response.socket?.setNoDelay(true).setKeepAlive(true, 15_000);
-    response
-      .on('error', () => undefined)
-      .on('drain', () => {
-        this.waitingSince = undefined;
-        const { newest } = this;
-        this.newest = undefined;
-        if (newest) this.write(newest);
-      });
-    this.ended = new Promise((resolve) => response.once('close', resolve));
+    response.on('error', () => undefined);
+    socket.setNoDelay(true).setKeepAlive(true, 15_000);
+    socket.on('drain', this.goOn);
+    // All that is said at once goes out at once.
+    socket.cork();
+    process.nextTick(() => {
+      socket.uncork();
+    });
     response.flushHeaders();
     this.write(RETRY);
     if (response.req.method === 'HEAD') response.end();
@@ -61,7 +65,16 @@ export class StreamClient {
     else this.response.end(last);
   }
 
+  private readonly goOn = (): void => {
+    this.waitingSince = undefined;
+    const { newest } = this;
+    this.newest = undefined;
+    if (newest) this.write(newest);
+  };
+
+  /** To the connection itself: the response would do no more than that, for half as much again. */
   private write(bytes: Buffer): void {
-    if (!this.response.write(bytes)) this.waitingSince = performance.now();
+    if (this.response.writableEnded || !this.socket.writable) return;
+    if (!this.socket.write(bytes)) this.waitingSince = performance.now();
   }
 }

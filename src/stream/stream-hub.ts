@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+
 import { Inject, Injectable, Logger, type OnModuleInit } from '@nestjs/common';
 import type { Response } from 'express';
 
@@ -7,7 +9,9 @@ import type { FleetSnapshot } from '../event-store/log-memory.js';
 import { Problem } from '../http/problem.js';
 import { LogUnavailable, UnknownFleet } from '../lora/domain/errors.js';
 import { tagOf } from '../lora/domain/view.js';
-import { Audience } from './audience.js';
+import { Audience, type Listener } from './audience.js';
+import { HangUps } from './hang-ups.js';
+import { SpareTime } from './spare-time.js';
 import { staleEvent, stateEvent } from './sse-format.js';
 import { StreamClient } from './stream-client.js';
 
@@ -17,8 +21,6 @@ const FRESH_MS = 2_000;
 /** Without a confirmation for so long this replica must not look healthy: its engines shall go to another. */
 const STALE_MS = 3_000;
 const STALE_CHECK_MS = 250;
-/** How many streams begin in one turn of the loop: a kill that comes among thousands of them waits for no more. */
-const BEGUN_AT_ONCE = 64;
 
 /** Tells engines of every new state: by stream, and by ending a waiting read. */
 @Injectable()
@@ -27,6 +29,7 @@ export class StreamHub implements OnModuleInit {
   private readonly audiences = new Map<string, Audience>();
   private readonly timers: NodeJS.Timeout[] = [];
   private readonly beginning: (() => void)[] = [];
+  private readonly hangUps: HangUps;
   private ending = false;
   private stale = false;
   private count = 0;
@@ -34,7 +37,10 @@ export class StreamHub implements OnModuleInit {
   constructor(
     @Inject(SETTINGS) private readonly settings: Settings,
     private readonly store: EventStore,
-  ) {}
+    private readonly spare: SpareTime,
+  ) {
+    this.hangUps = new HangUps(spare);
+  }
 
   /** Streams and waiting reads open now. */
   get open(): number {
@@ -66,17 +72,17 @@ export class StreamHub implements OnModuleInit {
    */
   async stream(fleet: string, lastEventId: string | undefined, response: Response): Promise<void> {
     await this.counted(async () => {
+      const { socket } = response.req;
+      const ended = new Promise<void>((resolve) => socket.once('close', resolve));
+      await Promise.race([isAlone(response), ended]);
       const { logId, snapshot } = await this.confirmed(fleet);
-      if (response.closed) return;
+      if (socket.destroyed) return;
       const tag = tagOf(logId, snapshot.generation);
       const client = new StreamClient(response, lastEventId);
       client.tell(tag, stateEvent(logId, snapshot));
-      const audience = this.audienceOf(fleet);
-      audience.clients.add(client);
-      await client.ended;
-      audience.leave(client);
+      this.hangUps.watch(socket);
+      await this.listening(fleet, client, ended);
     });
-    this.tidy(fleet);
   }
 
   /**
@@ -87,17 +93,29 @@ export class StreamHub implements OnModuleInit {
     if (gone.aborted) return;
     const tag = tagOf(this.store.memory.logId ?? '', generation);
     await this.counted(async () => {
-      const { waiters } = this.audienceOf(fleet);
       let done: () => void = () => undefined;
       const ended = new Promise<void>((resolve) => (done = resolve));
       const timer = setTimeout(done, milliseconds);
       gone.addEventListener('abort', done);
-      waiters.set(done, tag);
-      await ended;
-      waiters.delete(done);
+      const reader: Listener = {
+        tell: (news) => {
+          if (news !== tag) done();
+        },
+        beat: () => undefined,
+        end: done,
+      };
+      await this.listening(fleet, reader, ended);
       clearTimeout(timer);
     });
-    this.tidy(fleet);
+  }
+
+  /** Lets somebody hear of a fleet until that has ended. */
+  private async listening(fleet: string, listener: Listener, ended: Promise<unknown>): Promise<void> {
+    const audience = this.audienceOf(fleet);
+    audience.join(listener);
+    await ended;
+    audience.leave(listener);
+    if (audience.isEmpty) this.audiences.delete(fleet);
   }
 
   /** Ends every stream and waiting read, so that clients go to another replica. */
@@ -138,23 +156,26 @@ export class StreamHub implements OnModuleInit {
   /** Thousands that a confirmation has served together begin a few at a time. */
   private turn(): Promise<void> {
     return new Promise((begin) => {
-      if (this.beginning.push(begin) === 1) this.admitSoon();
+      if (this.beginning.push(begin) === 1) this.spare.do(this.admit);
     });
   }
 
-  private admitSoon(): void {
-    setImmediate(() => {
-      for (const begin of this.beginning.splice(0, BEGUN_AT_ONCE)) begin();
-      if (this.beginning.length > 0) this.admitSoon();
-    });
-  }
+  private readonly admit = (): boolean => {
+    this.beginning.shift()?.();
+    return this.beginning.length > 0;
+  };
 
   private beat(): void {
-    const last = this.store.readIndex.lastConfirmed;
-    const fresh = last !== undefined && performance.now() - last.startedAt < FRESH_MS;
-    for (const { clients } of this.audiences.values()) {
-      for (const client of clients) client.beat(fresh, HEARTBEAT_MS);
+    for (const audience of this.audiences.values()) {
+      audience.each((listener) => {
+        listener.beat(this.isFresh, HEARTBEAT_MS);
+      });
     }
+  }
+
+  private get isFresh(): boolean {
+    const last = this.store.readIndex.lastConfirmed;
+    return last !== undefined && performance.now() - last.startedAt < FRESH_MS;
   }
 
   private watch(): void {
@@ -170,7 +191,11 @@ export class StreamHub implements OnModuleInit {
   }
 
   private endAll(last: Buffer | undefined): void {
-    for (const audience of this.audiences.values()) audience.end(last);
+    for (const audience of this.audiences.values()) {
+      audience.each((listener) => {
+        listener.end(last);
+      });
+    }
   }
 
   private every(milliseconds: number, act: () => void): void {
@@ -180,12 +205,13 @@ export class StreamHub implements OnModuleInit {
   private audienceOf(fleet: string): Audience {
     const known = this.audiences.get(fleet);
     if (known) return known;
-    const audience = new Audience(this.store.memory);
+    const audience = new Audience(this.store.memory, this.spare);
     this.audiences.set(fleet, audience);
     return audience;
   }
+}
 
-  private tidy(fleet: string): void {
-    if (this.audiences.get(fleet)?.isEmpty) this.audiences.delete(fleet);
-  }
+/** A request that was sent before others were answered waits for them: a stream needs its connection alone. */
+async function isAlone(response: Response): Promise<void> {
+  if (response.socket === null) await once(response, 'socket');
 }

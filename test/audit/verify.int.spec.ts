@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 
-import { KEY_NAME } from '../../src/audit/core/checkpoint.js';
+import { KEY_NAME, signCheckpoint } from '../../src/audit/core/checkpoint.js';
 import { generateSignerKey } from '../../src/audit/core/note.js';
 import { startApp, type TestApp } from '../support/app.js';
 import { type Ran, runInside } from '../support/command-line.js';
@@ -193,5 +193,47 @@ describe('loractl verify, of a log in a real database', () => {
     const { code, out } = await tampered(REWRITE, () => verified('--receipt', receipt));
     expect(out).toMatch(/^ALTERED at position 5: The receipt of position 5 has the leaf /);
     expect(code).toBe(1);
+  });
+});
+
+describe('loractl proof', () => {
+  it('shows that an event is in what was signed, and that this is the log of a kept checkpoint, grown', async () => {
+    const words = ['--url', service.api.url, 'proof', '11', '--key', key.verifier.text];
+    const { code, out, err } = await runInside([...words, '--checkpoint', join(folder, 'checkpoint')]);
+    expect({ code, err }).toEqual({ code: 0, err: '' });
+    expect(out).toMatch(
+      /^PROVEN: position 11 is in log .{36} of 11 events, as signed, which is that of .*, grown\.\nleaf /,
+    );
+    const own = receipt.split('/').slice(1);
+    const proven = await runInside([
+      '--json',
+      ...words.map((word) => (word === '11' ? (own[0] ?? '') : word)),
+    ]);
+    expect(JSON.parse(proven.out)).toMatchObject({ position: 5, leaf: own[1] });
+  });
+
+  it('proves nothing by another key, another log, or where there is no event', async () => {
+    const words = ['--url', service.api.url, 'proof', '11', '--key'];
+    const stranger = generateSignerKey(KEY_NAME).verifier.text;
+    expect(await runInside([...words, stranger])).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(
+        /^loractl: NOT PROVEN: its checkpoint: The note is not signed with/,
+      ) as unknown,
+    });
+    const forged = join(folder, 'forged');
+    const root = Buffer.alloc(32);
+    await writeFile(
+      forged,
+      signCheckpoint({ logId: receipt.slice(0, 36), size: 10, root, continues: null }, key),
+    );
+    expect(await runInside([...words, key.verifier.text, '--checkpoint', forged])).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('the first 10 events are not those of the log of 11') as unknown,
+    });
+    expect(
+      (await runInside(['--url', service.api.url, 'proof', '99', '--key', key.verifier.text])).code,
+    ).toBe(1);
+    expect((await runInside(['proof', 'x', '--key', key.verifier.text])).code).toBe(2);
   });
 });

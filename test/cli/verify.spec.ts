@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 
 import { lineBatches } from '../../src/cli/line-batches.js';
-import { eventsOf, key, linesOf, LOG_ID, noteOf } from '../audit/core/exported-log.js';
+import { eventsOf, key, linesOf, LOG_ID, noteOf, rootAt } from '../audit/core/exported-log.js';
 import { runInside } from '../support/command-line.js';
 
 const events = eventsOf();
@@ -53,6 +53,48 @@ describe('loractl verify', () => {
     const { code, out } = await runInside(words);
     expect(code).toBe(2);
     expect(out).toContain('kept/4: This is not a signed note');
+  });
+
+  it('says what a log has lost that goes on after a restore', async () => {
+    const later = LOG_ID.replace('a', 'b');
+    const about = { log_id: later, adoptions: [{ log_id: later, previous_log_id: LOG_ID, position: 5 }] };
+    const continues = { logId: LOG_ID, size: 5, root: rootAt(events, 5) };
+    const [newer, note] = [join(folder, 'newer.ndjson'), join(folder, 'newer')];
+    await writeFile(newer, text(linesOf(events.slice(0, 5), about)));
+    await writeFile(note, noteOf(events, 5, { logId: later, continues }));
+    const words = [
+      'verify',
+      newer,
+      '--continues',
+      file,
+      '--key',
+      key.verifier.text,
+      '--checkpoint',
+      checkpoint,
+      note,
+    ];
+    expect(await runInside(words)).toEqual({
+      code: 0,
+      err: '',
+      out: `${newer}:
+  UNALTERED: 5 events as they were signed.
+${file}:
+  UNALTERED: 7 events as they were signed.
+The newer log goes on from position 5 of the older one.
+LOST there: 2 events.
+  position  time                         event            fleet    version after it  by         why
+  6         2026-11-24T02:14:07.000006Z  AdapterDeployed  canary   v2                token:ana  manual_operation
+  7         2026-11-24T02:14:07.000007Z  LoraEnabled      default  v1                token:ana  manual_operation
+`,
+    });
+    const { code, out } = await runInside([
+      '--json',
+      ...words.map((word) => (word === file ? 'none' : word)),
+    ]);
+    expect({ code, outcome: JSON.parse(out) as unknown }).toMatchObject({
+      code: 2,
+      outcome: { outcome: 'unknown' },
+    });
   });
 
   it('cannot tell without a key, from a file that is not there, or from a folder', async () => {

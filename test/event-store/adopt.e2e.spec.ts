@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 
 import { createDatabase, type TestDatabase } from '../support/database.js';
+import { eventually } from '../support/http.js';
 import { Metrics } from '../support/metrics.js';
 import { headOf } from '../support/problem.js';
 import { type Replica, startReplica } from '../support/replica.js';
@@ -102,5 +103,26 @@ describe('log:adopt', () => {
     expect((await adopt('nonsense')).code).toBe(2);
     expect(await logId()).toBe(before);
     expect(await adoptions()).toHaveLength(2);
+  });
+
+  it('makes a log trusted that has another name without it', async () => {
+    const log = async () => {
+      const { components } = (await replica.api.get('/health')).body as unknown as {
+        components: { log: string };
+      };
+      return components.log;
+    };
+    expect((await replica.api.post('/lora/disable', { reason: 'seen' })).status).toBe(200);
+    await database.query('update log_head set log_id = gen_random_uuid()');
+    await eventually(async () => (await log()) === 'went-backwards');
+    expect(replica.output()).toContain(`ANOTHER LOG: ${await logId()} does not continue`);
+    expect((await replica.api.get('/health/ready')).status).toBe(503);
+    expect((await replica.api.post('/lora/enable')).body).toMatchObject({ outcome: 'none' });
+    expect((await replica.api.post('/lora/disable', { reason: 'again' })).status).toBe(200);
+    expect((await replica.api.get('/lora/status')).body).toMatchObject({ last_reason: 'again' });
+
+    expect((await adopt()).code).toBe(0);
+    await eventually(async () => (await log()) === 'up');
+    expect((await replica.api.post('/lora/enable')).status).toBe(200);
   });
 });

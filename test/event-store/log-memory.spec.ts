@@ -395,6 +395,62 @@ describe('a log that goes backwards', () => {
   });
 });
 
+describe('a log under a name that nobody has given it', () => {
+  const killed = story.tell('a', disabled('v2')).tell('b', enabled('v1'));
+  const foreign = LogStory.of(OTHER_ID)
+    .tell('a', initialized(true, 'v9'))
+    .tell('c', initialized(false, 'v1'));
+  const THIRD_ID = '9a1b2c3d-0000-4000-8000-000000000002';
+
+  beforeEach(() => {
+    absorb(killed);
+    expect(absorb(foreign)).toBe('reload');
+    memory.load(foreign.snapshot());
+  });
+
+  it('is as little trusted as one that went backwards: what was killed stays so', () => {
+    expect(alarms).toEqual([expect.stringMatching(/^ANOTHER LOG: .*-000000000001 .* log:adopt/s)]);
+    expect(memory).toMatchObject({ wentBackwards: true, logId: OTHER_ID, position: 2 });
+    expect(memory.seen('a')).toMatchObject({ generation: 4, state: { enabled: false } });
+    expect(memory.get('a')).toMatchObject({ generation: 1, state: { enabled: true } });
+    expect(memory.seenNames()).toEqual(['a', 'c']);
+    expect(absorb(foreign.tell('a', disabled('v9'), { reason: 'now' }))).toBe('absorbed');
+    expect(alarms).toHaveLength(1);
+  });
+
+  it('is trusted when it was adopted, once or more often', () => {
+    memory.load(foreign.renamed(LOG_ID.replace('0', 'f')).renamed(THIRD_ID).snapshot());
+    expect(memory).toMatchObject({ wentBackwards: false, logId: THIRD_ID });
+    expect(memory.seen('a')).toMatchObject({ state: { enabled: true } });
+    expect(warnings).toEqual([expect.stringContaining(THIRD_ID)]);
+  });
+
+  it('is not when yet another follows it, nor when the old one is back: until that was adopted', () => {
+    const third = LogStory.of(THIRD_ID).tell('a', initialized(true, 'v1'));
+    for (const strange of [third, killed, foreign]) {
+      memory.load(strange.snapshot());
+      expect(memory.wentBackwards).toBe(true);
+      expect(memory.seen('a')).toMatchObject({ generation: 4, state: { enabled: false } });
+    }
+    expect(memory.seen('c')).toMatchObject({ state: { enabled: false } });
+    expect(alarms).toHaveLength(4);
+    expect(warnings).toEqual([]);
+    memory.load(foreign.renamed(THIRD_ID).snapshot());
+    expect(memory.wentBackwards).toBe(false);
+  });
+
+  it('may be the log as it was before it was adopted: a backup from then', () => {
+    const adopted = killed.renamed(THIRD_ID).tell('b', disabled('v1'));
+    const followed = follow();
+    followed.load(adopted.snapshot());
+    followed.load(killed.snapshot());
+    expect(followed.wentBackwards).toBe(true);
+    expect(followed.seen('b')).toMatchObject({ generation: 6, state: { enabled: false } });
+    followed.load(killed.renamed(OTHER_ID).snapshot());
+    expect(followed.wentBackwards).toBe(false);
+  });
+});
+
 describe('an event that this replica has appended', () => {
   const own = (told: LogStory, position: number): FleetSnapshot => {
     const row = told.rows[position - 1];
@@ -475,6 +531,36 @@ describe('an event that this replica has appended', () => {
     expect(own(long, 4)).toMatchObject({ generation: 4, state: { enabled: false }, lastKill: null });
     expect(own(long, 5)).toMatchObject({ fleet: 'b', generation: 5, lastKill: null });
     expect(own(long, 6)).toMatchObject({ fleet: 'b', generation: 6, lastKill: { generation: 6 } });
+  });
+
+  describe('ahead of what is known', () => {
+    const told = story.tell('b', enabled('v1')).tell('a', disabled('v2'));
+
+    it('is missed when the log has lost it, before others have taken its place', () => {
+      const before = memory.seenUpTo;
+      own(told, 5);
+      expect([before, memory.position, memory.seenUpTo]).toEqual([3, 3, 5]);
+      // The first question was asked before it was there, the others after.
+      expect(memory.absorb(3, story.since(3), before)).toBe('absorbed');
+      expect(memory.absorb(3, told.since(3, 1), memory.seenUpTo)).toBe('absorbed');
+      expect([memory.position, memory.seenUpTo, alarms]).toEqual([4, 5, []]);
+      expect(memory.absorb(4, told.until(4).since(4), memory.seenUpTo)).toBe('reload');
+      expect(alarms).toEqual([expect.stringMatching(/^THE LOG WENT BACKWARDS: .*position 5 /)]);
+      memory.load(told.until(4).snapshot());
+      expect(memory.seenUpTo).toBe(4);
+      expect(memory.get('a')).toMatchObject({ state: { enabled: true } });
+      expect(memory.seen('a')).toMatchObject({ generation: 5, state: { enabled: false } });
+    });
+
+    it('is missed where another has taken its place', () => {
+      own(told, 5);
+      const other = story.tell('b', enabled('v1')).tell('a', enabled('v2')).tell('a', deployed('v2', 'v3'));
+      expect(absorb(other)).toBe('reload');
+      expect(memory.wentBackwards).toBe(true);
+      expect(memory.position).toBe(3);
+      memory.load(other.snapshot());
+      expect(memory.seen('a')).toMatchObject({ generation: 5, state: { enabled: false } });
+    });
   });
 
   it('makes a fleet, with its histories from the start', () => {

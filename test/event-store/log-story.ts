@@ -13,6 +13,7 @@ export class LogStory {
   private constructor(
     readonly logId: string,
     readonly rows: readonly LogRow[],
+    private readonly formerLogIds: readonly string[] = [],
   ) {}
 
   static of(logId: string): LogStory {
@@ -49,17 +50,17 @@ export class LogStory {
       actor,
       state: { ...evolve(this.stateOf(fleet), body), ...state },
     };
-    return new LogStory(this.logId, [...this.rows, row]);
+    return new LogStory(this.logId, [...this.rows, row], this.formerLogIds);
   }
 
   /** The story as a backup from an earlier time has it. */
   until(position: number): LogStory {
-    return new LogStory(this.logId, this.rows.slice(0, position));
+    return new LogStory(this.logId, this.rows.slice(0, position), this.formerLogIds);
   }
 
   /** The same story under the name that an operator gave it. */
   renamed(logId: string): LogStory {
-    return new LogStory(logId, this.rows);
+    return new LogStory(logId, this.rows, [...this.formerLogIds, this.logId]);
   }
 
   stateOf(fleet: string): FleetState | null {
@@ -75,7 +76,7 @@ export class LogStory {
       recorded_at,
       state,
     }));
-    return { log_id, position, leaf, states };
+    return { log_id, former_log_ids: this.formerLogIds, position, leaf, states };
   }
 
   /** @param limit of rows at a time */

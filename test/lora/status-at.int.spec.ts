@@ -90,6 +90,22 @@ describe('GET /lora/status?at=', () => {
     }
   });
 
+  it('of a time that is still to come is the head also where that is ahead of the clock', async () => {
+    const ahead = await startApp();
+    await ahead.database.query("update log_head set recorded_at = recorded_at + interval '1 hour'");
+    const { body } = await ahead.api.post('/lora/disable');
+    const soon = new Date(Date.now() + 60_000).toISOString();
+    expect(String(body.updated_at) > soon).toBe(true);
+    const reply = await ahead.api.get(`/lora/status?at=${soon}`);
+    expect(reply.body).toMatchObject({ generation: body.generation, enabled: false, final: false });
+    const fleets = await ahead.api.get(`/fleets?at=${soon}`);
+    expect(fleets.body).toMatchObject({ final: false, fleets: [{ generation: body.generation }] });
+    // What was before it, is.
+    const first = await ahead.api.get(`/lora/status?at=${new Date(Date.now() - 1).toISOString()}`);
+    expect(first.body).toMatchObject({ enabled: true, final: true });
+    await ahead.close();
+  });
+
   it('takes every form of RFC 3339', async () => {
     const time = updatedAt(answers[1]);
     const us = micros(time);

@@ -156,6 +156,36 @@ describe('STREAMS_MAX', () => {
   });
 });
 
+describe('a stream that is asked for behind an unanswered read on the same connection', () => {
+  /** Both requests at once. */
+  async function ask(service: TestApp, seconds: number) {
+    const tag = (await service.api.get('/lora/status')).headers.get('etag') ?? '';
+    const wait = `Prefer: wait=${seconds}\r\nIf-None-Match: ${tag}\r\n`;
+    const read = `/lora/status HTTP/1.1\r\nHost: localhost\r\n${wait}\r\nGET /lora/stream`;
+    const asked = silent(service.api.url, read);
+    await eventually(() => service.app.get(StreamHub).open === 2);
+    return asked;
+  }
+
+  it('begins after that answer, and goes on', async () => {
+    const service = await start();
+    const asked = await ask(service, 1);
+    await eventually(() => asked.text().includes('event: state'));
+    expect(asked.text()).toMatch(
+      /^HTTP\/1\.1 304 [^]*\r\n\r\nHTTP\/1\.1 200 OK\r\n[^]*\r\n\r\nretry: 1000\n\nid: /,
+    );
+    const killed = idOf(await service.api.post('/lora/disable'));
+    await eventually(() => asked.text().includes(`id: ${killed}\n`));
+  });
+
+  it('gives its place back when the connection breaks before', async () => {
+    const service = await start();
+    const { socket } = await ask(service, 60);
+    socket.destroy();
+    await eventually(() => service.app.get(StreamHub).open === 0);
+  });
+});
+
 describe('a client that does not read', () => {
   it('delays nobody, is not buffered for, and gets the newest state when it reads', async () => {
     const service = await start();
@@ -218,7 +248,7 @@ describe('a client that does not read', () => {
   /** Tells it states until nothing more goes out. @returns the number of the last one that was written */
   async function block({ client, response }: Awaited<ReturnType<typeof serve>>): Promise<number> {
     let nth = 0;
-    await fill(response, () => {
+    await fill(response.req.socket, () => {
       client.tell(String((nth += 1)), event(nth));
     });
     return nth;
@@ -234,7 +264,7 @@ describe('a client that does not read', () => {
       served.client.beat(true, 50);
       return served.response.destroyed;
     });
-    await served.client.ended;
+    await eventually(() => served.response.closed);
     expect(await dropped()).toBe(before + 1);
   });
 
@@ -259,7 +289,7 @@ describe('a client that does not read', () => {
     const served = await serve();
     await block(served);
     served.client.end(staleEvent(undefined));
-    await served.client.ended;
+    await eventually(() => served.response.closed);
   });
 });
 

@@ -4,7 +4,8 @@ import { leafHash } from '../../../src/audit/core/leaf.js';
 import { rootOf } from '../../../src/audit/core/merkle.js';
 import { generateSignerKey } from '../../../src/audit/core/note.js';
 import type { Receipt } from '../../../src/audit/core/receipt.js';
-import { type Verdict, verifyLog } from '../../../src/audit/core/verify-log.js';
+import type { Verdict } from '../../../src/audit/core/log-verifier.js';
+import { verifyLog } from '../../../src/audit/core/verify-log.js';
 import { canonicalJson } from '../../../src/event-store/event-format.js';
 import type { LoraCommand } from '../../../src/lora/domain/commands.js';
 import { decide } from '../../../src/lora/domain/decide.js';
@@ -109,10 +110,11 @@ export function evidence(notes: readonly string[], receipts: readonly Receipt[] 
 }
 
 /** Each line in a batch of its own, so that every boundary between batches is met. */
+export async function* inBatches(lines: readonly (Line | string)[]): AsyncGenerator<readonly string[]> {
+  for (const line of lines)
+    yield await Promise.resolve([typeof line === 'string' ? line : JSON.stringify(line)]);
+}
+
 export function verify(lines: readonly (Line | string)[], known: Evidence): Promise<Verdict> {
-  async function* batches(): AsyncGenerator<readonly string[]> {
-    for (const line of lines)
-      yield await Promise.resolve([typeof line === 'string' ? line : JSON.stringify(line)]);
-  }
-  return verifyLog(batches(), known);
+  return verifyLog(inBatches(lines), known);
 }
