@@ -17,7 +17,10 @@ export function noteBusy({ socket }: IncomingMessage, response: ServerResponse):
  */
 export function answerClientErrors(server: Server): void {
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
-    if (newest.get(socket)?.closed === false || !socket.writable) {
+    const last = newest.get(socket);
+    // A kill is answered before a body that stalls is here: what then becomes of the body is no matter for an answer.
+    const isUnderWay = last !== undefined && !(last.closed && last.req.complete);
+    if (isUnderWay || !socket.writable) {
       socket.destroy();
       return;
     }

@@ -30,11 +30,11 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   keys.end();
-  await issuer.stop();
+  await issuer.close();
 });
 
 it('goes by the last keys of an issuer that is away for a day, and then by none', async () => {
-  await issuer.stop();
+  issuer.leave();
   now = 23 * HOUR;
   expect(await keys.renewed()).toBeDefined();
   expect(keys.isAway).toBe(true);
@@ -42,7 +42,7 @@ it('goes by the last keys of an issuer that is away for a day, and then by none'
   expect(keys.current).toBeUndefined();
   expect(await keys.renewed()).toBeUndefined();
   expect(gone).toBe(1);
-  await issuer.listen();
+  issuer.comeBack();
   now += 1000;
   expect(await keys.renewed()).toBeDefined();
   expect(keys.isAway).toBe(false);
@@ -71,7 +71,7 @@ it('keeps what it had when the answer is none', async () => {
   now = 10_000;
   const before = keys.current;
   issuer.removeKey('one');
-  await issuer.stop();
+  issuer.leave();
   await keys.renewed();
   expect(keys.current).toBe(before);
 });

@@ -291,3 +291,30 @@ describe('nginx.conf', () => {
     });
   });
 });
+
+describe('the example of TLS in docs/security.md', () => {
+  const example = (language: string): string[] =>
+    [...file('docs/security.md').matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\``, 'gms'))].map(
+      ([, text]) => text ?? '',
+    );
+
+  it('fits the files that it changes', () => {
+    expect(directive('listen')).toEqual(['8003']);
+    const lines = example('nginx').join('');
+    expect(directive('listen', lines)).toEqual(['127.0.0.1:8003', '8443 ssl']);
+    expect(directive('ssl_certificate', lines).concat(directive('ssl_certificate_key', lines))).toEqual([
+      '/etc/nginx/tls/fullchain.pem',
+      '/etc/nginx/tls/privkey.pem',
+    ]);
+    const [front, replica] = example('yaml').map((text) => parse(text) as Service);
+    expect(front?.volumes).toEqual(expect.arrayContaining([...(compose().services.nginx?.volumes ?? [])]));
+    expect(front?.volumes).toContain('./tls:/etc/nginx/tls:ro');
+    expect(front?.ports).toEqual(['8443:8443']);
+    const settings = readSettings({ ...imageEnv, ...replica?.environment });
+    expect(settings).toMatchObject({
+      access: 'required',
+      accessFile: '/run/access/access.json',
+      trustProxy: ['uniquelocal'],
+    });
+  });
+});

@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { readFile } from 'node:fs/promises';
 
+import { parse } from 'yaml';
+
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { type Api, eventually, type Json, type Reply } from '../support/http.js';
 import { type Replica, startReplica } from '../support/replica.js';
@@ -65,6 +67,16 @@ function withoutChance(value: unknown): unknown {
   return JSON.parse(text) as unknown;
 }
 
+/** How the compose file lets callers in. */
+async function composeSettings(): Promise<Record<string, string>> {
+  const file = parse(await readFile(new URL('../../docker-compose.yml', import.meta.url), 'utf8')) as {
+    services: { 'replica-1': { environment: Record<string, string> } };
+  };
+  const { ACCESS = '', TRUST_PROXY = '' } = file.services['replica-1'].environment;
+  expect(ACCESS).toBe('open');
+  return { ACCESS, TRUST_PROXY };
+}
+
 const page = await readFile(new URL('../../docs/runbook.md', import.meta.url), 'utf8');
 
 describe('the page', () => {
@@ -87,7 +99,7 @@ describe('the runbook', () => {
 
   beforeEach(async () => {
     database = await createDatabase();
-    service = await startReplica({ env: { DATABASE_URL: database.url } });
+    service = await startReplica({ env: { DATABASE_URL: database.url, ...(await composeSettings()) } });
     api = service.api;
     await eventually(async () =>
       JSON.stringify((await api.get('/health')).body).includes('"feed":"listening"'),

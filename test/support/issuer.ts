@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
+import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 import { type CryptoKey, exportJWK, generateKeyPair, type JWK, type JWTPayload, SignJWT } from 'jose';
@@ -17,18 +17,28 @@ export class TestIssuer {
   /** How often its keys were asked for. */
   asked = 0;
   private keys: KeyPair[] = [];
-  private server: Server | undefined;
-  private port = 0;
+  private isAway = false;
+  private readonly server = createServer((request, response) => {
+    const about = { issuer: this.url, jwks_uri: `${this.url}/keys` };
+    const keys = { keys: this.keys.map(({ publicJwk }) => publicJwk) };
+    if (request.url === '/keys') this.asked++;
+    const answers: Record<string, object> = { '/keys': keys, '/.well-known/openid-configuration': about };
+    const answer = answers[request.url ?? ''];
+    response.writeHead(answer === undefined ? 404 : 200, { 'Content-Type': 'application/json' });
+    response.end(JSON.stringify(answer ?? {}));
+  }).on('connection', (socket) => {
+    if (this.isAway) socket.destroy();
+  });
 
   static async start(): Promise<TestIssuer> {
     const issuer = new TestIssuer();
     await issuer.addKey('one');
-    await issuer.listen();
+    await once(issuer.server.listen(0, '127.0.0.1'), 'listening');
     return issuer;
   }
 
   get url(): string {
-    return `http://127.0.0.1:${this.port}`;
+    return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
   }
 
   get env(): Record<string, string> {
@@ -43,32 +53,19 @@ export class TestIssuer {
     this.keys = this.keys.filter((key) => key.kid !== kid);
   }
 
-  /** On the same port as before. */
-  async listen(): Promise<void> {
-    this.server = createServer((request, response) => {
-      const about = { issuer: this.url, jwks_uri: `${this.url}/keys` };
-      const keys = { keys: this.keys.map(({ publicJwk }) => publicJwk) };
-      if (request.url === '/keys') this.asked++;
-      const answer =
-        request.url === '/keys'
-          ? keys
-          : request.url === '/.well-known/openid-configuration'
-            ? about
-            : undefined;
-      response.writeHead(answer === undefined ? 404 : 200, { 'Content-Type': 'application/json' });
-      response.end(JSON.stringify(answer ?? {}));
-    }).listen(this.port, '127.0.0.1');
-    await once(this.server, 'listening');
-    this.port = (this.server.address() as AddressInfo).port;
+  /** Cuts every connection, and takes no other until it comes back. */
+  leave(): void {
+    this.isAway = true;
+    this.server.closeAllConnections();
   }
 
-  async stop(): Promise<void> {
-    this.server?.closeAllConnections();
-    await new Promise((resolve) => {
-      if (this.server === undefined) resolve(undefined);
-      else this.server.close(resolve);
-    });
-    this.server = undefined;
+  comeBack(): void {
+    this.isAway = false;
+  }
+
+  async close(): Promise<void> {
+    this.server.closeAllConnections();
+    await new Promise((resolve) => this.server.close(resolve));
   }
 
   /** A token that is good, but for what is said otherwise; undefined takes a claim away. */
