@@ -40,13 +40,20 @@ export class AppendLane {
 
   constructor(connectionString: () => string, memory: LogMemory, readIndex: ReadIndex) {
     this.airspace = { queue: this.queue, memory, readIndex };
+    const settings = { statementTimeoutMs: STATEMENT_TIMEOUT_MS, keptOpen: true };
     this.connections = ['lane', 'spare lane'].map(
-      (name) => new LogConnection(connectionString, { name, statementTimeoutMs: STATEMENT_TIMEOUT_MS }),
+      (name) => new LogConnection(connectionString, { name, ...settings }),
     );
   }
 
   get isAppending(): boolean {
     return this.flights.size > 0;
+  }
+
+  /** Whether at least one way into the log opens, or is open. */
+  opens(): Promise<boolean> {
+    const sessions = this.connections.map((connection) => connection.session());
+    return Promise.any(sessions).then(Boolean, () => false);
   }
 
   warm(): void {
@@ -130,7 +137,8 @@ export class AppendLane {
 
   private launch(batch: readonly Pending[]): void {
     const busy = [...this.flights].map(({ connection }) => connection);
-    const connection = this.connections.find((each) => !busy.includes(each));
+    const free = this.connections.filter((each) => !busy.includes(each));
+    const connection = free.find(({ isOpen }) => isOpen) ?? free[0];
     if (!connection) throw new Error('There are never more batches under way than connections.');
     const flight = new Flight(batch, connection, this.airspace);
     this.flights.add(flight);

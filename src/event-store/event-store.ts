@@ -1,3 +1,5 @@
+import { setTimeout as pause } from 'node:timers/promises';
+
 import { type BeforeApplicationShutdown, Injectable } from '@nestjs/common';
 
 import { Database } from '../database/database.js';
@@ -99,6 +101,8 @@ export class EventStore implements BeforeApplicationShutdown {
 
   private async tryToLock(): Promise<boolean> {
     if (this.memory.isEmpty || this.memory.wentBackwards) return false;
+    const opens = Promise.race([this.lane.opens(), pause(PROBE_MS, false, { ref: false })]);
+    if (!(await opens)) return false;
     const cut = setTimeout(() => {
       this.probing.cut();
     }, PROBE_MS + PROBE_GRACE_MS);

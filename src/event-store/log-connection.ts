@@ -1,14 +1,19 @@
 import pg from 'pg';
 
+import { UnfitDatabaseError } from '../database/prepare-database.js';
+
 export interface ConnectionSettings {
   /** What the server shows as application_name. */
   readonly name: string;
   /** The server gives a statement up after this long. */
   readonly statementTimeoutMs: number;
+  /** Opened again when it was lost or cut, before anybody needs it. */
+  readonly keptOpen?: boolean;
 }
 
 const CONNECT_TIMEOUT_MS = 1000;
 const CLOSE_TIMEOUT_MS = 300;
+const REOPEN_MS = 250;
 
 /**
  * One session of the server. When it is lost its queries fail for ever: what belongs to one transaction never goes on
@@ -39,6 +44,7 @@ export class LogSession {
 export class LogConnection {
   private opening: Promise<LogSession> | undefined;
   private client: pg.Client | undefined;
+  private ready = false;
   private closed = false;
 
   constructor(
@@ -49,6 +55,11 @@ export class LogConnection {
     /** Called when an open connection is found lost. */
     private readonly onLost: () => void = () => undefined,
   ) {}
+
+  /** Whether it is open, as far as is known: a query goes out at once. */
+  get isOpen(): boolean {
+    return this.ready;
+  }
 
   /** Opens it ahead of time; a failure shows at the next query. */
   warm(): void {
@@ -77,17 +88,12 @@ export class LogConnection {
 
   /** Queries under way fail at once; the next one opens a new connection. */
   cut(): void {
-    const { client } = this;
-    this.client = undefined;
-    this.opening = undefined;
-    client?.connection.stream.destroy();
+    this.forget()?.connection.stream.destroy();
   }
 
   async close(): Promise<void> {
     this.closed = true;
-    const { client } = this;
-    this.client = undefined;
-    this.opening = undefined;
+    const client = this.forget();
     if (!client) return;
     // A server that hangs never says goodbye.
     const patience = setTimeout(() => {
@@ -97,13 +103,25 @@ export class LogConnection {
     clearTimeout(patience);
   }
 
+  /** @returns what was the client */
+  private forget(): pg.Client | undefined {
+    const { client } = this;
+    this.client = undefined;
+    this.opening = undefined;
+    this.ready = false;
+    if (this.settings.keptOpen && !this.closed) {
+      setTimeout(() => {
+        this.warm();
+      }, REOPEN_MS).unref();
+    }
+    return client;
+  }
+
   private async connect(): Promise<LogSession> {
     const client = new pg.Client({
       connectionString: this.connectionString(),
       application_name: `lora-control-plane ${this.settings.name}`,
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-      statement_timeout: this.settings.statementTimeoutMs,
-      idle_in_transaction_session_timeout: 250,
       keepAlive: true,
       // A peer that is gone without a word is noticed before the kernel's two hours.
       keepAliveInitialDelayMillis: 5000,
@@ -112,15 +130,15 @@ export class LogConnection {
     this.client = client;
     const lost = (): void => {
       if (this.client !== client) return;
-      this.client = undefined;
-      this.opening = undefined;
+      this.forget();
       this.onLost();
     };
     client.on('error', lost).on('end', lost);
     try {
       await client.connect();
-      await client.query('set synchronous_commit = on');
+      await this.settle(client);
       await this.prepare(client);
+      this.ready = this.client === client;
       return new LogSession(client);
     } catch (error) {
       lost();
@@ -128,15 +146,33 @@ export class LogConnection {
       throw error;
     }
   }
+
+  /**
+   * What the session rests on, whatever the role or the database has as its defaults. As statements: a pooler refuses
+   * or drops most settings that come with the start of a session.
+   * @throws UnfitDatabaseError of a standby, which shows an older log: an address may have moved since the last session
+   */
+  private async settle(client: pg.Client): Promise<void> {
+    const results: unknown = await client.query(`
+      set statement_timeout = ${this.settings.statementTimeoutMs};
+      set idle_in_transaction_session_timeout = 250;
+      set lock_timeout = 0;
+      set default_transaction_isolation = 'read committed';
+      set synchronous_commit = on;
+      select pg_is_in_recovery() as standby`);
+    const asked = (results as pg.QueryResult<{ standby: boolean }>[]).at(-1);
+    if (asked?.rows[0]?.standby !== false)
+      throw new UnfitDatabaseError('The database is a standby; the service needs the primary.');
+  }
 }
 
 /** Whether the server, not the network, said no: then the session is well and the statement is at fault. */
 export function isStatementError(error: unknown): error is pg.DatabaseError {
-  // Class 08 and what a server says that stops or starts mean that the session is lost.
+  // Classes 08 and 28, and what a server says that stops, starts or is full, mean that there is no session.
   return (
     error instanceof pg.DatabaseError &&
     error.code !== undefined &&
-    !error.code.startsWith('08') &&
+    !/^(08|28)/.test(error.code) &&
     !/^(57P0[1-5]|25P0[34]|53300)$/.test(error.code)
   );
 }

@@ -132,7 +132,9 @@ export class LogMemory {
     const leaf = asked === known.position ? known.leaf : since.leaf;
     const own = since.rows.find(({ position }) => position === this.ownLast?.position);
     if (since.position < seenUpTo || since.leaf !== leaf || (own && own.leaf !== this.ownLast?.leaf)) {
-      this.holdKills(`THE LOG WENT BACKWARDS: it lacks events up to position ${this.seenUpTo}`);
+      this.holdKills(
+        `THE LOG WENT BACKWARDS: it lacks events up to position ${this.seenUpTo} that this replica has seen.`,
+      );
       return 'reload';
     }
     for (const row of since.rows) {
@@ -195,7 +197,7 @@ export class LogMemory {
   /** A log of another name goes on from what this replica has seen only when an operator has said so. */
   private meetAnother(logId: string, { log_id, former_log_ids }: LogSnapshot): void {
     if (!former_log_ids.includes(logId)) {
-      this.holdKills(`ANOTHER LOG: ${log_id} does not continue ${logId}, and lacks what it had`);
+      this.holdKills(`ANOTHER LOG: ${log_id} does not continue ${logId}, which this replica has followed.`);
     } else if (this.heldKills !== undefined) {
       this.logger.warn(`The log has been adopted as ${log_id}: it is trusted again.`);
       this.heldKills = undefined;
@@ -211,8 +213,7 @@ export class LogMemory {
     this.heldKills = held;
     this.outdated = true;
     this.logger.error(
-      `${why} that this replica has seen. ` +
-        'Only disables are taken, and killed fleets stay killed, until an operator runs npm run log:adopt.',
+      `${why} Only disables are taken, and killed fleets stay killed, until an operator runs npm run log:adopt.`,
     );
   }
 

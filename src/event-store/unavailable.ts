@@ -19,7 +19,7 @@ export async function ask<T>(
 export function tooLate({ submission: { key }, cause }: Pending, mayHaveHappened: boolean): LogUnavailable {
   const what = mayHaveHappened
     ? 'Whether the command took effect is unknown: send it again with the same Idempotency-Key.'
-    : 'Nothing was changed. Send the command again.';
+    : 'Nothing was changed by this try. Send the command again.';
   return new LogUnavailable(
     `The log did not answer in time. ${what}`,
     mayHaveHappened ? 'unknown' : 'none',
@@ -31,7 +31,7 @@ export function tooLate({ submission: { key }, cause }: Pending, mayHaveHappened
 export function refusedByLog({ submission: { key }, uncertain }: Pending, cause: Error): LogUnavailable {
   const what = uncertain
     ? 'Whether an earlier try took effect is unknown: send the command again with the same Idempotency-Key.'
-    : 'Nothing was changed.';
+    : 'Nothing was changed by this try.';
   const outcome = uncertain ? 'unknown' : 'none';
   return new LogUnavailable(`The log cannot take the command now. ${what}`, outcome, key, { cause });
 }

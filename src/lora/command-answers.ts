@@ -46,8 +46,9 @@ export class CommandAnswers {
       const [accepted] = await this.accepted(outcome);
       if (accepted === undefined) throw new Error(`The log has nothing at position ${outcome.first}.`);
       await this.confirmReplay(outcome);
-      const { notice, supersededBy } = this.said(accepted, outcome, notices);
-      const histories = await this.histories(accepted);
+      const histories = await unlessUnreadable(this.histories(accepted), outcome);
+      const incomplete = histories === undefined ? [NO_HISTORIES] : [];
+      const { notice, supersededBy } = this.said(accepted, outcome, [...notices, ...incomplete]);
       const receipt = receiptOf(outcome, accepted);
       const members = { ...more(accepted), receipt, ...(notice === undefined ? {} : { notice }) };
       return new Answer(stateText(outcome.logId, accepted.after, histories, members), {
@@ -85,9 +86,12 @@ export class CommandAnswers {
 
   /** What was accepted: as this replica has just seen it, or else from the log. */
   private async accepted(outcome: Accepting): Promise<readonly Accepted[]> {
-    const seen = outcome.type === 'appended' ? outcome.appended?.map(withHindsight) : undefined;
+    const own = outcome.type === 'appended' ? outcome.appended : undefined;
+    const seen = own?.map(withHindsight);
     if (seen?.every((each) => each !== undefined)) return seen;
-    return this.store.answers.accepted(outcome.first, outcome.last);
+    const { first, last } = outcome;
+    const read = await unlessUnreadable(this.store.answers.accepted(first, last), outcome);
+    return read ?? own?.map(withoutHindsight) ?? [];
   }
 
   /** The answer to a replay says whether the fleets have moved on since: one confirmation tells it of all. */
@@ -129,6 +133,35 @@ function withHindsight({ event, leaf, before, after }: Appended): Accepted | und
   const disabledSince = again ? (after.disabledSince ?? null) : null;
   const hindsight = { now: after.recordedAt, disabledSince, wasEverActive: true };
   return { event, leaf, before, after, hindsight };
+}
+
+/** Without what only the log could tell: a notice less. */
+function withoutHindsight({ event, leaf, before, after }: Appended): Accepted {
+  const hindsight = {
+    now: after.recordedAt,
+    disabledSince: after.disabledSince ?? null,
+    wasEverActive: true,
+  };
+  return { event, leaf, before, after, hindsight };
+}
+
+const NO_HISTORIES = 'The histories are left out: they cannot be read now.';
+/** So long a command that is known to have taken effect waits for what its answer says beside that. */
+const EXTRAS_MS = 500;
+
+/** Undefined where a command of this replica's own has taken effect and the rest of its answer cannot be read. */
+async function unlessUnreadable<T>(reading: Promise<T>, outcome: Accepting): Promise<T | undefined> {
+  if (outcome.type !== 'appended' || outcome.appended === undefined) return reading;
+  try {
+    return await within(
+      performance.now() + EXTRAS_MS,
+      reading,
+      () => new LogUnavailable('It takes too long.'),
+    );
+  } catch (error) {
+    if (error instanceof LogUnavailable) return undefined;
+    throw error;
+  }
 }
 
 /** A replayed kill must not look like a fresh one. */

@@ -3,10 +3,22 @@ import { createParamDecorator, Injectable, type PipeTransform } from '@nestjs/co
 import { EventStore } from '../event-store/event-store.js';
 import type { Confirmed } from '../event-store/submission.js';
 
+/** A confirmation, and whether it came in time. */
+export interface ConfirmedOnce extends Confirmed {
+  /**
+   * Where the confirmation took too long to tell what had happened when the command arrived: the position that this
+   * replica knew then. What came after it may have come after the command.
+   */
+  readonly onArrival?: number;
+}
+
 /** Under which state of the log a command has arrived. In a box, because what a pipe returns is waited for. */
 export interface Confirmation {
-  readonly confirmed: Promise<Confirmed>;
+  readonly confirmed: Promise<ConfirmedOnce>;
 }
+
+/** After this a confirmation does not tell any more what had happened when the command arrived. */
+const LATE_MS = 100;
 
 @Injectable()
 class ConfirmPipe implements PipeTransform<unknown, Confirmation> {
@@ -14,9 +26,12 @@ class ConfirmPipe implements PipeTransform<unknown, Confirmation> {
 
   transform(): Confirmation {
     const { readIndex, memory } = this.store;
-    const confirmed = readIndex
-      .confirm()
-      .then((): Confirmed => ({ position: memory.position, epoch: memory.epoch }));
+    const { position: known, epoch } = memory;
+    const arrivedAt = performance.now();
+    const confirmed = readIndex.confirm().then((): ConfirmedOnce => {
+      const late = performance.now() - arrivedAt > LATE_MS && memory.epoch === epoch;
+      return { position: memory.position, epoch: memory.epoch, ...(late ? { onArrival: known } : {}) };
+    });
     // Nobody waits for it when the request turns out to be none.
     confirmed.catch(() => undefined);
     return { confirmed };

@@ -184,7 +184,7 @@ export class LoraService {
 
   /** Under which state a command arrived; nothing can come between a kill, or the making of a fleet, and the log. */
   private async confirm(
-    { caller, confirmation }: Call,
+    { command, caller, confirmation }: Call,
     deadline: number,
     key: string,
   ): Promise<Confirmed | null> {
@@ -192,7 +192,11 @@ export class LoraService {
     const confirmed = await within(deadline, confirmation.confirmed, neverSent(key));
     // Who has hung up sent this long ago, to a replica that stood still perhaps: what was killed since stays killed.
     if (caller.hasGone()) throw new LogUnavailable('The caller has gone. Nothing was changed.', 'none', key);
-    return confirmed;
+    // Only an enable lifts a kill: one of which this replica may have heard late counts as later.
+    const { onArrival, position, epoch } = confirmed;
+    const lifts =
+      command.type === 'EnableLora' && this.store.memory.get(command.fleet)?.state.enabled === false;
+    return { position: lifts ? (onArrival ?? position) : position, epoch };
   }
 }
 

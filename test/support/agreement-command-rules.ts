@@ -74,6 +74,9 @@ function tookEffect(
   return undefined;
 }
 
+/** As `src/lora/confirmation.ts` has it. */
+const LATE_MS = 100;
+
 /** For a refusal there is a moment between its sending and its answer at which the log justified it. */
 export const refusalsRest: Rule = ({ commands }, timeline, { blame, count }) => {
   for (const { key, asked, tries } of commands) {
@@ -105,12 +108,20 @@ function possiblePlaces(fleet: string, { sentAt, receivedAt }: Try, timeline: Ti
   return [{ entry: entries[first - 1], mayHaveComeIn: false }, ...came];
 }
 
-function justifies({ entry, mayHaveComeIn }: Place, asked: Asked, { status, code }: Try): boolean {
+function justifies(
+  { entry, mayHaveComeIn }: Place,
+  asked: Asked,
+  { status, code, sentAt, receivedAt }: Try,
+): boolean {
   if (status === 404) return code === 'unknown-fleet' && entry === undefined;
   const state = entry?.state;
   if (!entry || !state) return false;
   if (code === 'kill-switch-active') return asked.type === 'deploy' && !state.enabled;
-  if (code === 'killed-meanwhile') return entry.event.type === 'LoraDisabled' && mayHaveComeIn;
+  if (code === 'killed-meanwhile') {
+    // A replica whose confirmation was late cannot tell: an enable does not lift a kill of which it had not heard.
+    if (asked.type === 'enable' && !state.enabled && receivedAt - sentAt > LATE_MS) return true;
+    return entry.event.type === 'LoraDisabled' && mayHaveComeIn;
+  }
   if (code !== 'generation-mismatch') return false;
   if (asked.ifMatch !== null && entry.position !== asked.ifMatch) return true;
   // A rollback that names no version is refused so when the current one changed under it.

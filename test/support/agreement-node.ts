@@ -120,6 +120,8 @@ export const lanes = (name: string): boolean =>
   name.startsWith('lora-control-plane') && name.endsWith('lane');
 export const firstLane = (name: string): boolean => name === 'lora-control-plane lane';
 export const spareLane = (name: string): boolean => name === 'lora-control-plane spare lane';
+export const readIndex = (name: string): boolean => name === 'lora-control-plane read index';
+export const answers = (name: string): boolean => name === 'lora-control-plane answers';
 
 /** Waits until the condition holds, and gives up loudly after a while. */
 export async function until<T>(

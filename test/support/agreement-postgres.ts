@@ -1,4 +1,4 @@
-import { chmod, cp, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { chmod, cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -59,6 +59,20 @@ export class OwnPostgres {
     if (!server) return;
     process.kill(server.pid, 'SIGQUIT');
     await until('PostgreSQL ends', async () => !(await isPostgresOn(server.pid, this.home.data)));
+  }
+
+  /** From the next start on it is a standby that nothing replicates to: it answers reads with what it has. */
+  async becomeStandby(): Promise<void> {
+    await writeFile(this.standbySignal, '');
+    await this.own();
+  }
+
+  async becomePrimary(): Promise<void> {
+    await rm(this.standbySignal);
+  }
+
+  private get standbySignal(): string {
+    return join(this.home.data, 'standby.signal');
   }
 
   /** SIGSTOP: every process of the server stands still, and its sockets stay open. */

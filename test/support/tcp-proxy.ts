@@ -62,6 +62,10 @@ class Passage {
     this.lost = true;
   }
 
+  get isSound(): boolean {
+    return !this.broken && !this.clientGone;
+  }
+
   become(weather: Weather): void {
     if (this.lost) return;
     this.weather = weather;
@@ -141,6 +145,11 @@ export class TcpProxy {
   /** The connections there are die unnoticed, as those that were idle too long behind a firewall; new ones pass. */
   lose(which: Which = () => true): void {
     for (const passage of this.passages) if (which(passage.applicationName)) passage.lose();
+  }
+
+  /** How many connections there are whose bytes have not been lost. */
+  count(which: Which): number {
+    return [...this.passages].filter((passage) => passage.isSound && which(passage.applicationName)).length;
   }
 
   weatherOf(applicationName: string): Weather {

@@ -35,6 +35,7 @@ describe('a clean history', () => {
   it.each([
     ['a refusal', command('x', ask('deploy', 'v9'), '14..16 409 kill-switch-active')],
     ['a kill that came in', command('x', ask('enable'), '6..13 409 killed-meanwhile')],
+    ['a kill that a slow replica missed', command('x', ask('enable'), '14..116 409 killed-meanwhile')],
     ['a wrong If-Match', command('x', ask('enable', null, 1), '40..41 412 generation-mismatch')],
     ['a step that was taken', command('x', ask('rollback'), '26..33 412 generation-mismatch')],
     ['a fleet not there yet', command('x', ask('disable'), '-9..-2 404 unknown-fleet')],

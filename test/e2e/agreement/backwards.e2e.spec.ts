@@ -191,4 +191,24 @@ describe('a log that goes backwards', () => {
     expect(await other.post('/lora/disable?fleet=killed-later')).toMatchObject({ status: 200 });
     expect(await statusOf(one, 'killed-later')).toMatchObject({ enabled: false });
   });
+
+  it('never takes a standby for the primary, though it answers reads and its log is no shorter', async () => {
+    const stream = await EventStream.open(one.url, '/lora/stream?fleet=alive');
+    await stream.first(1);
+    await postgres.stopImmediate();
+    await postgres.becomeStandby();
+    await postgres.start();
+    expect(await postgres.query('select pg_is_in_recovery() as standby')).toEqual([{ standby: true }]);
+    await stream.end();
+    expect(stream.events.at(-1)?.event).toBe('stale');
+    expect(await one.get('/lora/status?fleet=alive')).toMatchObject({ status: 200, body: { stale: true } });
+    expect((await one.get('/lora/status?fleet=alive&consistency=strong')).status).toBe(503);
+    expect((await EventStream.open(one.url, '/lora/stream?fleet=alive')).status).toBe(503);
+    expect((await one.get('/health/ready')).status).toBe(503);
+    await postgres.stopImmediate();
+    await postgres.becomePrimary();
+    await postgres.start();
+    await Promise.all(nodes.map((node) => node.healed()));
+    expect((await one.get('/lora/status?fleet=alive')).body).not.toHaveProperty('stale');
+  });
 });

@@ -4,7 +4,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { took } from '../../support/agreement-call.js';
 import { lockHead, lockWaiters, logOf, Pair, positionOf } from '../../support/agreement-directed.js';
-import { firstLane, lanes, Node, spareLane, until } from '../../support/agreement-node.js';
+import {
+  answers,
+  firstLane,
+  lanes,
+  Node,
+  readIndex,
+  spareLane,
+  until,
+} from '../../support/agreement-node.js';
 import type { TestDatabase } from '../../support/database.js';
 
 describe('a network that does not carry', () => {
@@ -42,6 +50,7 @@ describe('a network that does not carry', () => {
   });
 
   it('a kill is answered honestly when both connections of the lane have died, and settled at once', async () => {
+    await until('both are open', () => one.proxy.count(lanes) === 2);
     one.proxy.lose(lanes);
     const key = randomUUID();
     const kill = await one.post('/lora/disable', {}, key);
@@ -142,5 +151,50 @@ describe('a network that does not carry', () => {
     expect(await one.post('/lora/disable', {}, key)).toMatchObject({ status: 200 });
     expect(performance.now() - releasedAt).toBeLessThan(2000);
     expect((await logOf(database)).filter((row) => row.key === key)).toHaveLength(1);
+  });
+
+  it('an enable whose confirmation is late is not given effect over a kill that came meanwhile', async () => {
+    one.proxy.set('hold', readIndex);
+    const sentAt = performance.now();
+    const enable = one.post('/lora/enable');
+    await until('the log is being asked', () => one.proxy.holdsRequest(readIndex));
+    expect((await other.post('/lora/disable')).status).toBe(200);
+    // Until then it still tells what had happened when the enable arrived.
+    await until('the confirmation is late', () => performance.now() - sentAt > 200);
+    one.proxy.set('pass');
+    expect(await enable).toMatchObject({ status: 409, body: { code: 'killed-meanwhile' } });
+    expect((await one.get('/lora/status')).body).toMatchObject({ enabled: false });
+  });
+
+  it('the spare takes a kill when the lane cannot be opened again', async () => {
+    const [lane] = await database.query<{ pid: number; role: string }>(
+      `select pid, usename as role from pg_stat_activity where datname = current_database()
+       and application_name = 'lora-control-plane lane' order by backend_start limit 1`,
+    );
+    if (!lane) throw new Error('There is no lane.');
+    await database.query(`alter role ${lane.role} nologin`);
+    try {
+      await database.query('select pg_terminate_backend($1)', [lane.pid]);
+      for (const node of pair.nodes) {
+        const kill = await node.post('/lora/disable');
+        expect(kill.status).toBe(200);
+        expect(took(kill)).toBeLessThan(1000);
+      }
+    } finally {
+      await database.query(`alter role ${lane.role} login`);
+    }
+  });
+
+  it('a kill that has committed is answered as one, also when the past cannot be read', async () => {
+    const fleet = await pair.newFleet('v1');
+    await one.kill('SIGTERM');
+    await one.start();
+    await one.healed();
+    one.proxy.set('hole', answers);
+    const kill = await one.post(`/lora/disable?fleet=${fleet}`, { reason: 'no past' });
+    expect(kill).toMatchObject({ status: 200, body: { enabled: false, last_reason: 'no past' } });
+    expect(kill.body.notice).toContain('The histories are left out');
+    expect(kill.body).not.toHaveProperty('rollback_history');
+    expect(took(kill)).toBeLessThan(2000);
   });
 });
