@@ -108,6 +108,7 @@ describe('a kill', () => {
     engine.hold = (call) => call === 'unload v0';
     const { plane } = await start(engine, { settings: { unloadMs: 30 } }, killed);
     await eventually(() => engine.count('unload v0') >= 3);
+    await eventually(() => plane.last?.observed_adapters.includes('v0'));
     expect(plane.last).toMatchObject({ state: 'pending', observed_adapters: ['v0'] });
     await eventually(() => plane.last?.last_error === 'unload v0: no answer within 0.03 s');
     engine.hold = () => false;
@@ -119,6 +120,7 @@ describe('a kill', () => {
     const engine = new MemoryEngine();
     const { plane, running } = await start(engine);
     await serves(running, engine, 'v1');
+    await eventually(() => plane.last?.observed_generation === 1);
     engine.hold = (call) => call === 'list';
     await eventually(() => engine.held.has('list'));
     plane.tell(killed);
