@@ -33,17 +33,22 @@ module.exports = {
     only('metrics', 'config', 'event-store', 'database', 'lora/domain', 'http', 'stream', 'engines'),
     only('engines', 'config', 'event-store', 'database', 'lora/domain', 'http'),
     only('access', 'config', 'event-store', 'database', 'lora/domain', 'http'),
-    only('agent'),
+    only('agent', 'sse'),
+    only('sse'),
     only('history', 'event-store', 'database', 'lora/domain', 'http', 'audit/core'),
     only('audit', 'config', 'event-store', 'database', 'lora/domain', 'http'),
     only('health', 'config', 'access', 'audit', 'event-store', 'database', 'lora/domain', 'http'),
     {
       name: 'cli-talks-http-only',
       comment:
-        'Of the server it knows the shapes of the answers, and the pure code that checks evidence offline.',
+        'Of the server it knows the shapes of the answers, and pure code: what checks evidence, what reads a stream.',
       severity: 'error',
       from: { path: room('cli') },
-      to: { path: '^src/', pathNot: ['cli', 'audit/core'].map(room), dependencyTypesNot: ['type-only'] },
+      to: {
+        path: '^src/',
+        pathNot: ['cli', 'audit/core', 'sse'].map(room),
+        dependencyTypesNot: ['type-only'],
+      },
     },
     {
       name: 'no-foreign-controllers',

@@ -134,9 +134,9 @@ async function writes({ port, clients, requests, durationMs }) {
   return figures;
 }
 
-/** Reads a file of the whole log to its end, and keeps none of it but its last line. */
-async function drain({ port, events }) {
-  const response = await globalThis.fetch(`http://127.0.0.1:${port}/lora/history/export`);
+/** Reads a file of the log to its end, and keeps none of it but its last line. */
+async function drain({ port, query, events }) {
+  const response = await globalThis.fetch(`http://127.0.0.1:${port}/lora/history/export${query}`);
   let [bytes, end] = [0, Buffer.alloc(0)];
   for await (const chunk of response.body) {
     bytes += chunk.length;
@@ -144,7 +144,7 @@ async function drain({ port, events }) {
   }
   const last = end.toString().trimEnd().split('\n').at(-1);
   const whole = response.status === 200 && JSON.parse(last).events === events;
-  return { bytes, faults: whole ? [] : [`not all of the log: ${response.status} ${last}`] };
+  return { bytes, faults: whole ? [] : [`not all of it: ${response.status} ${last}`] };
 }
 
 function summary(times) {

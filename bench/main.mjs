@@ -12,7 +12,7 @@ import { Stage } from './stage.mjs';
 import { verify } from './verify.mjs';
 
 const PARTS = { kill, commands, status, spread, news, arrival, growth, verify };
-const LONGEST_MS = 10 * 60_000;
+const LONGEST_MS = 15 * 60_000;
 
 const { values: options } = parseArgs({
   options: {

@@ -1,8 +1,8 @@
+import { type SseItem, sseItems } from '../sse/sse-parser.js';
 import { ANSWER_MAX, ControlPlaneError } from './control-plane.js';
 import { within } from './deadline.js';
 import { tagOf } from './fleet-state.js';
 import type { Session } from './session.js';
-import { type SseItem, SseParser } from './sse-parser.js';
 
 /**
  * Follows one replica by its stream, until that ends. Always throws the reason: a {@link ControlPlaneError} when the
@@ -26,14 +26,10 @@ export async function followStream(session: Session): Promise<never> {
       : undefined;
   try {
     const body = await within(timing.openMs, own.signal, () => replica.stream(seen, own.signal));
-    const parser = new SseParser(ANSWER_MAX);
-    const decoder = new TextDecoder();
-    for await (const bytes of body as unknown as AsyncIterable<Uint8Array>) {
-      for (const item of parser.push(decoder.decode(bytes, { stream: true }))) {
-        silence.refresh();
-        seen = take(session, item, seen);
-        session.heard();
-      }
+    for await (const item of sseItems(body, ANSWER_MAX)) {
+      silence.refresh();
+      seen = take(session, item, seen);
+      session.heard();
     }
     throw new Error('the stream has ended');
   } catch (error) {

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import { sseItems } from '../sse/sse-parser.js';
 import type { StateView, Status } from './answers.js';
 import { backOffMs } from './back-off.js';
 import { EXIT } from './ends.js';
 import { query } from './options.js';
 import type { Session } from './session.js';
-import { eventsOf } from './sse-reader.js';
 import { newsLine, tagOf } from './watch-words.js';
 
 /** The service sends a heartbeat every 15 s: after more than two without one the stream is dead. */
@@ -15,6 +15,8 @@ const OPEN_MS = 5000;
 const LASTING_MS = 1000;
 const WAIT_SECONDS = 25;
 const NOTHING_NEW = 304;
+/** A broken server may send a line without end. */
+const EVENT_MAX = 1024 * 1024;
 
 /** What is known so far, so that nothing is told twice, whichever replica tells it. */
 interface Watched {
@@ -64,12 +66,13 @@ async function follow(session: Session, url: URL, watched: Watched): Promise<boo
     found(session, watched);
   }, LASTING_MS);
   try {
-    for await (const { event, data } of eventsOf(stream as AsyncIterable<Buffer>)) {
-      if (event === 'stale') break;
-      if (event !== 'state') continue;
+    for await (const item of sseItems(stream as AsyncIterable<Buffer>, EVENT_MAX)) {
+      if (!('event' in item)) continue;
+      if (item.event === 'stale') break;
+      if (item.event !== 'state') continue;
       told = true;
       found(session, watched);
-      tell(session, watched, JSON.parse(data) as StateView);
+      tell(session, watched, JSON.parse(item.data) as StateView);
     }
   } catch {
     // Cut off: the next one takes over.

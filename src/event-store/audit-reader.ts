@@ -10,6 +10,7 @@ import type {
   LogPart,
 } from './audit-rows.js';
 import { upTo } from './event-reader.js';
+import { lastBefore } from './positions.js';
 import { ask } from './unavailable.js';
 
 /** The auditor's questions to the log. Every one that fails for the database's sake throws LogUnavailable. */
@@ -23,7 +24,8 @@ export class AuditReader {
 
   /** The next rows of a part of the log, in order, after one position and up to another. */
   exportRows(part: LogPart, after: number, upTo: number, limit: number): Promise<ExportedRow[]> {
-    return this.rows<ExportedRow>(EXPORT, [after, upTo, part.since, part.until, part.fleets, limit]);
+    const sql = exportOf(part.fleets === null ? POSITIONS : POSITIONS_OF_FLEETS);
+    return this.rows<ExportedRow>(sql, [after, upTo, part.since, part.until, part.fleets, limit]);
   }
 
   /** The rolls of the kills among those positions. */
@@ -68,19 +70,29 @@ const HEAD = `
   from log_head h
 `;
 
-const EXPORT = `
+const AFTER = `greatest($1::bigint, ${lastBefore('$3::timestamptz')})`;
+const UP_TO = `least($2::bigint, ${lastBefore("coalesce($4::timestamptz, 'infinity')")})`;
+
+const POSITIONS = `
+  select position from events where position > ${AFTER} and position <= ${UP_TO} and $5::text[] is null
+  order by position limit $6`;
+
+/** The next of each fleet, and of these the next: by position alone a quiet fleet is a long search. */
+const POSITIONS_OF_FLEETS = `
+  select mine.position from unnest($5::text[]) as asked(fleet) cross join lateral (
+    select e.position from events e
+    where (e.fleet, e.position) > (asked.fleet, ${AFTER}) and (e.fleet, e.position) <= (asked.fleet, ${UP_TO})
+    order by e.fleet, e.position limit $6
+  ) mine
+  order by mine.position limit $6`;
+
+const exportOf = (positions: string): string => `
   select e.position, rfc3339(e.recorded_at) as recorded_at, encode(e.leaf_hash, 'hex') as leaf_hash, e.body,
     jsonb_build_object('id', e.id, 'type', e.type, 'fleet', e.fleet, 'adapter_version', e.adapter_version,
       'from_version', e.from_version, 'to_version', e.to_version, 'enabled', e.enabled, 'reason', e.reason,
       'reference', e.reference, 'actor', e.actor) as columns,
     s.state
-  from (
-    select * from events
-    where position > $1 and position <= $2
-      and ($3::timestamptz is null or recorded_at >= $3) and ($4::timestamptz is null or recorded_at < $4)
-      and ($5::text[] is null or fleet = any ($5))
-    order by position limit $6
-  ) e
+  from (${positions}) p join events e on e.position = p.position
   left join fleet_states s on s.fleet = e.fleet and s.generation = e.position and s.recorded_at = e.recorded_at
   order by e.position
 `;

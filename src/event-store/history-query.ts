@@ -1,4 +1,5 @@
 import type { LoraEvent } from '../lora/domain/events.js';
+import { lastBefore } from './positions.js';
 
 /** What an auditor can ask the log for; every field narrows, times are RFC 3339. */
 export interface EventFilter {
@@ -20,7 +21,7 @@ export interface EventFilter {
  * Rows that one page reads at most. A filter that hardly anything matches would else read the whole log for one page:
  * such a page ends early, and says where the next one goes on.
  */
-export const ROWS_READ_MAX = 5_000;
+export const ROWS_READ_MAX = 3_000;
 
 /** Filters that an index has in the order of positions, alone or together, the narrowest first. */
 const INDEXED = [
@@ -32,12 +33,6 @@ const INDEXED = [
   ['type'],
 ] as const;
 type Indexed = (typeof INDEXED)[number][number];
-
-/** Time and position rise together: bounds of the one are found as bounds of the other, by which a page is ordered. */
-const FIRST_SINCE =
-  'select position from events where recorded_at >= $::timestamptz order by recorded_at limit 1';
-const LAST_BEFORE =
-  'select position from events where recorded_at < $::timestamptz order by recorded_at desc limit 1';
 
 /** A statement and its parameters. */
 export interface Query {
@@ -71,8 +66,8 @@ export function historyQuery(filter: EventFilter, before: number | undefined, li
   );
   const bounds = [
     ...given('position < $', before),
-    ...given(`position >= (${FIRST_SINCE})`, filter.since),
-    ...given(`position <= (${LAST_BEFORE})`, filter.until),
+    ...given(`position > ${lastBefore('$::timestamptz')}`, filter.since),
+    ...given(`position <= ${lastBefore('$::timestamptz')}`, filter.until),
   ];
   const rest = [
     ...Object.entries(equal)
@@ -92,8 +87,8 @@ export function historyQuery(filter: EventFilter, before: number | undefined, li
   // A page that is full says itself where the next one goes on.
   const last = all
     ? 'select null::bigint as position'
-    : `select position from (${inOrder('position')} offset ${ROWS_READ_MAX - 1} limit 1) read
-       where (select count(*) from found) < ${limit}`;
+    : `${inOrder('position')} offset ${ROWS_READ_MAX - 1}
+       limit (select case when count(*) < ${limit} then 1 else 0 end from found)`;
   const sql = `
     with found as materialized (${found})
     select last.position as "readTo", found.position, found.recorded_at as "recordedAt",

@@ -3,6 +3,7 @@ import { Injectable } from '@nestjs/common';
 import { Database } from '../database/database.js';
 import { LogUnavailable } from '../lora/domain/errors.js';
 import type { LogPart } from './audit-rows.js';
+import { lastBefore } from './positions.js';
 import { ask } from './unavailable.js';
 
 /** Events that are counted at a time: a tenth of a second. */
@@ -37,9 +38,9 @@ export class TallyReader {
 
   /** @param before kills at positions below it; null: from the newest on */
   async read({ since, until, fleets }: LogPart, before: number | null, limit: number): Promise<Tallied> {
-    const killed = fleets === null ? KILLED : KILLED_OF_FLEETS;
+    const kills = fleets === null ? KILLS : KILLS_OF_FLEETS;
     const parameters = [since, until, fleets, before, limit];
-    const [row] = await ask(() => this.database.dataSource.query<Tallied[]>(tallied(killed), parameters));
+    const [row] = await ask(() => this.database.dataSource.query<Tallied[]>(tallied(kills), parameters));
     if (row === undefined) throw new Error('The tallies have no head.');
     return row;
   }
@@ -76,19 +77,28 @@ export interface Tallied {
   readonly kills: readonly Kill[];
 }
 
-/** A fleet that was made disabled was not killed. */
-const KILLED_IN_PART = `
-  (select e.type from events e where e.position = s.position) = 'LoraDisabled'
-  and s.position > b.first and s.position <= b.last and ($4::bigint is null or s.position < $4)`;
+/**
+ * The spells of a fleet after one position up to another, newest first. Fleet and position are compared as one, so that
+ * the index over both is the only one that serves: by position alone a fleet that is rarely disabled is a long search.
+ */
+const spellsOf = (fleet: string, after: string, upTo: string): string => `
+  from disabled_spells s
+  where (s.fleet, s.position) > (${fleet}, ${after}) and (s.fleet, s.position) <= (${fleet}, ${upTo})`;
+const NEWEST_FIRST = 'order by s.fleet desc, s.position desc';
 
-const KILLED = `
-  select s.* from disabled_spells s where ${KILLED_IN_PART} order by s.position desc limit $5`;
+/** A fleet that was made disabled was not killed. */
+const KILLED = `(select e.type from events e where e.position = s.position) = 'LoraDisabled'`;
+const ENDLESS = String(2 ** 53);
+const LAST = 'least(b.last, $4::bigint - 1)';
+
+const KILLS = `
+  select s.* from disabled_spells s
+  where ${KILLED} and s.position > b.first and s.position <= ${LAST} order by s.position desc limit $5`;
 
 /** Of a few fleets: the newest of each, and of these the newest. */
-const KILLED_OF_FLEETS = `
+const KILLS_OF_FLEETS = `
   select mine.* from unnest($3::text[]) as asked(fleet) cross join lateral (
-    select s.* from disabled_spells s
-    where s.fleet = asked.fleet and ${KILLED_IN_PART} order by s.position desc limit $5
+    select s.* ${spellsOf('asked.fleet', 'b.first', LAST)} and ${KILLED} ${NEWEST_FIRST} limit $5
   ) mine
   order by mine.position desc limit $5`;
 
@@ -100,31 +110,29 @@ const upTo = (position: string): string => `coalesce((
 /** How long a fleet had stood disabled at a time, by the spells up to a position. */
 const disabledUntil = (position: string, time: string): string => `coalesce((
   select s.disabled_before + greatest(least(s.ended_at, ${time}) - s.began_at, interval '0')
-  from disabled_spells s where s.fleet = f.fleet and s.position <= ${position} order by s.position desc limit 1
+  ${spellsOf('f.fleet', '0', position)} ${NEWEST_FIRST} limit 1
 ), interval '0')`;
 
 /** To the millisecond: more digits would claim what two clocks' readings do not hold. */
 const seconds = (interval: string): string => `round(extract(epoch from ${interval}), 3)::float8`;
 
 /** $1 since, $2 until, $3 fleets, $4 kills before a position, $5 kills at most. */
-const tallied = (killed: string): string => `
+const tallied = (kills: string): string => `
   with bounds as materialized (
-    select coalesce((select position from events where recorded_at < $1::timestamptz
-        order by recorded_at desc limit 1), 0) as first,
-      least(h.position, coalesce((select position from events where recorded_at < coalesce($2::timestamptz, 'infinity')
-        order by recorded_at desc limit 1), 0)) as last,
+    select ${lastBefore('$1::timestamptz')} as first,
+      least(h.position, ${lastBefore("coalesce($2::timestamptz, 'infinity')")}) as last,
       least($1::timestamptz, clock_timestamp()) as since,
       least($2::timestamptz, clock_timestamp()) as until
-    from tally_head h
-  ), counted as (
+    from tally_head h where h.only_row
+  ), counted as materialized (
     select k.type, k.fleet, k.actor, ${upTo('b.last')} - ${upTo('b.first')} as events
     from event_kinds k cross join bounds b where $3::text[] is null or k.fleet = any ($3)
-  ), disabled as (
+  ), disabled as materialized (
     select f.fleet, ${disabledUntil('b.last', 'b.until')} - ${disabledUntil('b.first', 'b.since')} as lasted
     from (select distinct fleet from event_kinds) f cross join bounds b
     where $3::text[] is null or f.fleet = any ($3)
-  ), killed as (
-    select k.* from bounds b cross join lateral (${killed}) k
+  ), killed as materialized (
+    select k.* from bounds b cross join lateral (${kills}) k
   )
   select
     coalesce((select jsonb_agg(to_jsonb(c)) from (
@@ -144,7 +152,8 @@ const tallied = (killed: string): string => `
         join kill_acknowledgements a on a.log_id = r.log_id and a.generation = r.generation and a.engine = any (r.engines)
         where r.generation = s.position
           and a.acknowledged_at < coalesce((select n.recorded_at from events n
-            where n.fleet = s.fleet and n.position > s.position order by n.position limit 1), 'infinity')
+            where (n.fleet, n.position) > (s.fleet, s.position) and (n.fleet, n.position) < (s.fleet, ${ENDLESS})
+            order by n.fleet, n.position limit 1), 'infinity')
           and not exists (select from log_adoptions o where o.log_id = r.log_id and o.adopted_at > r.killed_at)
         group by r.log_id, r.engines having count(*) = cardinality(r.engines)
         order by last_at limit 1

@@ -126,7 +126,7 @@ export class HistoryPageBody extends ScopedBody {
   @ApiProperty({
     type: String,
     nullable: true,
-    description: 'Null at the end of the log only: a page that has read 5,000 events ends early.',
+    description: 'Null at the end of the log only: a page that has read 3,000 events ends early.',
   })
   next_cursor!: string | null;
 }

@@ -1,6 +1,3 @@
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
-
 import { Injectable } from '@nestjs/common';
 import type { Response } from 'express';
 
@@ -22,11 +19,13 @@ import type {
   SummaryBody,
   SummaryQuery,
 } from './history.dto.js';
+import { sendFile } from './send-file.js';
 import { summaryOf } from './summary.js';
 
 /** Exports that one replica sends at a time. */
 const EXPORTS_MAX = 4;
-const IDLE_MS = 60_000;
+/** A reader that has read nothing for so long gives its place back. */
+const SILENCE_MS = 30_000;
 
 /** The log as auditors read it. */
 @Injectable()
@@ -69,18 +68,13 @@ export class HistoryService {
     try {
       const head = await this.audit.head();
       const name = `lora-log-${head.log_id.slice(0, 8)}-${head.position}.${format}`;
-      response.writeHead(200, {
+      const headers = {
         'Content-Type': format === 'csv' ? 'text/csv; charset=utf-8' : 'application/x-ndjson',
         'Content-Disposition': `attachment; filename="${name}"`,
         'Cache-Control': 'no-store',
-      });
-      // A reader that reads no more gives its place back.
-      response.setTimeout(IDLE_MS, () => response.destroy());
-      await pipeline(Readable.from(exported(this.audit, head, partOf(identity, query), format)), response);
-    } catch (error) {
-      if (!response.headersSent) throw error;
-      // The status has been sent: that it is not whole shows in the missing end.
-      response.destroy();
+      };
+      const text = exported(this.audit, head, partOf(identity, query), format);
+      await sendFile(response, headers, text, SILENCE_MS);
     } finally {
       this.exports--;
     }

@@ -6,8 +6,11 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 
 import { KEY_NAME, signCheckpoint } from '../../src/audit/core/checkpoint.js';
 import { generateSignerKey } from '../../src/audit/core/note.js';
+import { adoptLog } from '../../src/event-store/adopt.js';
 import { startApp, type TestApp } from '../support/app.js';
 import { type Ran, runInside } from '../support/command-line.js';
+import { eventually } from '../support/http.js';
+import { headOf } from '../support/problem.js';
 
 /**
  * Everything that somebody can do who owns the database, triggers off; what is there before and after is exported by
@@ -235,5 +238,41 @@ describe('loractl proof', () => {
       (await runInside(['--url', service.api.url, 'proof', '99', '--key', key.verifier.text])).code,
     ).toBe(1);
     expect((await runInside(['proof', 'x', '--key', key.verifier.text])).code).toBe(2);
+  });
+});
+
+/** The last one: nothing of this is undone. */
+describe('a log that was restored from an older backup, and adopted', () => {
+  it('says which log it continues, and verification of both says what was lost', async () => {
+    const { api, database } = service;
+    const [older, newer, note] = ['older', 'newer', 'newer.checkpoint'].map((name) => join(folder, name));
+    const keep = (file: string | undefined) =>
+      runInside(['--url', api.url, 'checkpoint', '--fresh', '-o', file ?? '']);
+    expect((await keep(join(folder, 'older.checkpoint'))).code).toBe(0);
+    await writeFile(older ?? '', await (await fetch(`${api.url}/lora/history/export`)).text());
+
+    await database.query(`${CUT} update log_head set (position, recorded_at) =
+      (select position, recorded_at from events where position = 8)`);
+    const owner = await database.connect();
+    const { logId, previousLogId } = await adoptLog(owner).finally(() => owner.end());
+    await eventually(async () => (await api.post('/lora/deploy', { adapter_version: 'v4' })).status === 200);
+    await eventually(async () => (await keep(note)).code === 0);
+    await writeFile(newer ?? '', await (await fetch(`${api.url}/lora/history/export`)).text());
+
+    const checkpoints = ['--checkpoint', join(folder, 'older.checkpoint'), note ?? ''];
+    const words = ['--json', 'verify', newer ?? '', '--key', key.verifier.text, ...checkpoints];
+    const both = await runInside([...words, '--continues', older ?? '']);
+    expect(JSON.parse(both.out)).toMatchObject({
+      exit_code: 0,
+      newer: { outcome: 'unaltered', log_id: logId, covered: await headOf(database) },
+      older: { outcome: 'unaltered', log_id: previousLogId, covered: 11 },
+      from: 8,
+      lost: {
+        events: 3,
+        first: [{ position: 9, fleet: 'canary' }, { position: 10 }, { type: 'LoraEnabled' }],
+      },
+    });
+    const alone = await runInside(words);
+    expect(JSON.parse(alone.out)).toMatchObject({ exit_code: 1, outcome: 'altered', position: 9 });
   });
 });

@@ -218,9 +218,9 @@ describe('GET /lora/history/export', () => {
   }, 60_000);
 
   it.each([
-    ['reason=%3Dcmd', [3], 3],
-    ['fleet=canary&reason=all', [7], 3],
-    ['actor=anonymous&fleet=canary&reason=zzz', [], 3],
+    ['reason=%3Dcmd', [3], 4],
+    ['fleet=canary&reason=all', [7], 4],
+    ['actor=anonymous&fleet=canary&reason=zzz', [], 4],
     ['type=LoraDisabled&actor=system', [], 1],
     ['reference=INC-1&reason=cmd&type=LoraDisabled&fleet=default', [3], 1],
     ['reason=zzz&until=2001-01-01T00:00:00Z', [], 1],

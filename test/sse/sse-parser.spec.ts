@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 
-import { type SseItem, SseParser } from '../../src/agent/sse-parser.js';
+import { type SseItem, sseItems, SseParser } from '../../src/sse/sse-parser.js';
 
 const parse = (...chunks: string[]): SseItem[] => {
   const parser = new SseParser(1000);
@@ -58,5 +58,19 @@ describe('the parser of server-sent events', () => {
         parse(...chunks);
       }),
     );
+  });
+
+  it.each([1, 2, 7, 1000])('reads a stream that comes in pieces of %d bytes', async (size) => {
+    const stream = Buffer.from(
+      'retry: 1000\n\nid: ab-1\nevent: state\ndata: {"a":"é"}\n\n: hb\n\nevent: cut\ndata: ',
+    );
+    async function* pieces(): AsyncGenerator<Buffer> {
+      for (let start = 0; start < stream.length; start += size) {
+        yield await Promise.resolve(stream.subarray(start, start + size));
+      }
+    }
+    const items: SseItem[] = [];
+    for await (const item of sseItems(pieces(), 1000)) items.push(item);
+    expect(items).toEqual([{ event: 'state', id: 'ab-1', data: '{"a":"é"}' }, { comment: 'hb' }]);
   });
 });

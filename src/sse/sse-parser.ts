@@ -52,3 +52,14 @@ export class SseParser {
     return { event: event === '' ? 'message' : event, id, data: data.join('\n') };
   }
 }
+
+/**
+ * Reads server-sent events out of the bytes of a stream, until it ends.
+ * @param max characters that one event may have
+ * @throws Error when an event gets too long
+ */
+export async function* sseItems(chunks: AsyncIterable<Uint8Array>, max: number): AsyncGenerator<SseItem> {
+  const parser = new SseParser(max);
+  const decoder = new TextDecoder();
+  for await (const bytes of chunks) yield* parser.push(decoder.decode(bytes, { stream: true }));
+}
