@@ -25,6 +25,11 @@ export interface Taken {
 
 type Accepting = Exclude<Outcome, { type: 'unchanged' }>;
 
+interface Known extends Accepted {
+  /** Whether the answer must do without what only the log could tell. */
+  readonly pastUnread?: boolean;
+}
+
 /** Tells a caller what became of a command that the log has taken. */
 @Injectable()
 export class CommandAnswers {
@@ -47,8 +52,8 @@ export class CommandAnswers {
       if (accepted === undefined) throw new Error(`The log has nothing at position ${outcome.first}.`);
       await this.confirmReplay(outcome);
       const histories = await unlessUnreadable(this.histories(accepted), outcome);
-      const incomplete = histories === undefined ? [NO_HISTORIES] : [];
-      const { notice, supersededBy } = this.said(accepted, outcome, [...notices, ...incomplete]);
+      const known = { ...accepted, pastUnread: accepted.pastUnread ?? histories === undefined };
+      const { notice, supersededBy } = this.said(known, outcome, notices);
       const receipt = receiptOf(outcome, accepted);
       const members = { ...more(accepted), receipt, ...(notice === undefined ? {} : { notice }) };
       return new Answer(stateText(outcome.logId, accepted.after, histories, members), {
@@ -85,7 +90,7 @@ export class CommandAnswers {
   }
 
   /** What was accepted: as this replica has just seen it, or else from the log. */
-  private async accepted(outcome: Accepting): Promise<readonly Accepted[]> {
+  private async accepted(outcome: Accepting): Promise<readonly Known[]> {
     const own = outcome.type === 'appended' ? outcome.appended : undefined;
     const seen = own?.map(withHindsight);
     if (seen?.every((each) => each !== undefined)) return seen;
@@ -100,11 +105,12 @@ export class CommandAnswers {
   }
 
   private said(
-    { before, event, after, hindsight }: Accepted,
+    { before, event, after, hindsight, pastUnread }: Known,
     outcome: Accepting,
     notices: readonly string[],
   ): { notice: string | undefined; supersededBy: number | undefined } {
-    const sentences = [noticeOf(before, event, after.state, hindsight), ...notices];
+    const unread = pastUnread ? [PAST_UNREAD] : [];
+    const sentences = [noticeOf(before, event, after.state, hindsight), ...notices, ...unread];
     let supersededBy: number | undefined;
     if (outcome.type === 'replayed') {
       const now = this.store.memory.get(after.fleet);
@@ -136,16 +142,16 @@ function withHindsight({ event, leaf, before, after }: Appended): Accepted | und
 }
 
 /** Without what only the log could tell: a notice less. */
-function withoutHindsight({ event, leaf, before, after }: Appended): Accepted {
+function withoutHindsight({ event, leaf, before, after }: Appended): Known {
   const hindsight = {
     now: after.recordedAt,
     disabledSince: after.disabledSince ?? null,
     wasEverActive: true,
   };
-  return { event, leaf, before, after, hindsight };
+  return { event, leaf, before, after, hindsight, pastUnread: true };
 }
 
-const NO_HISTORIES = 'The histories are left out: they cannot be read now.';
+const PAST_UNREAD = 'What rests on the past is left out of this answer: it cannot be read now.';
 /** So long a command that is known to have taken effect waits for what its answer says beside that. */
 const EXTRAS_MS = 500;
 

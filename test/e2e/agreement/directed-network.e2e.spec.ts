@@ -193,7 +193,7 @@ describe('a network that does not carry', () => {
     one.proxy.set('hole', answers);
     const kill = await one.post(`/lora/disable?fleet=${fleet}`, { reason: 'no past' });
     expect(kill).toMatchObject({ status: 200, body: { enabled: false, last_reason: 'no past' } });
-    expect(kill.body.notice).toContain('The histories are left out');
+    expect(kill.body.notice).toContain('What rests on the past is left out');
     expect(kill.body).not.toHaveProperty('rollback_history');
     expect(took(kill)).toBeLessThan(2000);
   });
