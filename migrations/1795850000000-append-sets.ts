@@ -181,10 +181,6 @@ begin
       and v_fleets <> array(select f from fleet_names() f order by f collate "C")) then
       v_result := '{"status": "conflict"}';
       v_conflict := true;
-    elsif jsonb_array_length(v_entry -> 'events') = 0 then
-      -- Without the table of events, which may be locked: memory has the rest of the answer.
-      v_checked := v_checked || v_expect;
-      v_result := '{"status": "confirmed"}';
     else
       v_done := append_events(jsonb_build_array(v_entry), v_head);
       v_head.position := v_done ->> 'position';
