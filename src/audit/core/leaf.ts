@@ -37,5 +37,8 @@ const FORM = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/;
 export function microseconds(recordedAt: string): bigint {
   const milliseconds = FORM.test(recordedAt) ? Date.parse(recordedAt) : NaN;
   if (Number.isNaN(milliseconds)) throw new Error(`${recordedAt} is not a time of the log.`);
-  return BigInt(milliseconds) * 1000n + BigInt(recordedAt.slice(23, 26));
+  const rest = Number(recordedAt.slice(23, 26));
+  const sum = milliseconds * 1000 + rest;
+  // Arithmetic on bigints takes several times as long, and no time before the year 2255 needs it.
+  return Number.isSafeInteger(sum) ? BigInt(sum) : BigInt(milliseconds) * 1000n + BigInt(rest);
 }

@@ -65,17 +65,20 @@ export function evolve(state: FleetState | null, event: LoraEvent & { readonly a
     last_reason: event.reason,
     last_actor: event.actor,
   };
+  const trail = trailAfter(before, event);
+  const left = activeVersion(before);
+  const active = event.enabled ? (trail.at(-1) ?? null) : null;
   const after: FleetState = {
-    ...before,
     state_version: Math.max(before.state_version, STATE_VERSION),
     enabled: event.enabled,
-    trail: trailAfter(before, event),
+    trail,
+    previous: left !== null && left !== active ? left : before.previous,
     last_operation: OPERATIONS[event.type],
     last_reason: event.reason,
     last_actor: event.actor,
   };
-  const left = activeVersion(before);
-  return left !== null && left !== activeVersion(after) ? { ...after, previous: left } : after;
+  // Of a newer version there may be members of which this one does not know. To copy them always takes far longer.
+  return before.state_version > STATE_VERSION ? { ...before, ...after } : after;
 }
 
 function trailAfter(before: FleetState, event: LoraEvent): readonly string[] {
