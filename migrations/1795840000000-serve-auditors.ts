@@ -79,6 +79,15 @@ comment on column disabled_spells.ended_at is 'When the event that turned it on 
 comment on column disabled_spells.disabled_before is 'How long all earlier spells of the fleet lasted together.';
 `;
 
+/**
+ * What of the last spell of which fleet. Fleet and position are compared as one, so that the index over both is the only
+ * one that serves: by position alone a fleet that is hardly ever disabled is a long search.
+ */
+const lastSpell = (what: string, fleet: string): string =>
+  `select ${what} from disabled_spells s
+        where (s.fleet, s.position) > (${fleet}, 0) and (s.fleet, s.position) <= (${fleet}, v_to)
+        order by s.fleet desc, s.position desc limit 1`;
+
 const TALLY_LOG = `
 -- A plan made while the log is short would read whole tables, and stay in use while the log grows: indexes only.
 create function tally_log(p_events integer) returns bigint
@@ -120,19 +129,19 @@ begin
   for v_flip in
     select position, fleet, recorded_at, enabled from (
       select e.*, coalesce(lag(e.enabled) over (partition by e.fleet order by e.position), (
-        select s.ended_at is not null from disabled_spells s where s.fleet = e.fleet order by s.position desc limit 1
+        ${lastSpell('s.ended_at is not null', 'e.fleet')}
       ), true) as was
       from events e where e.position > v_from and e.position <= v_to
     ) t where enabled <> was order by position
   loop
     if v_flip.enabled then
       update disabled_spells set ended_at = v_flip.recorded_at
-      where position = (select max(s.position) from disabled_spells s where s.fleet = v_flip.fleet);
+      where position = (${lastSpell('s.position', 'v_flip.fleet')});
     else
       insert into disabled_spells (position, fleet, began_at, disabled_before)
       values (v_flip.position, v_flip.fleet, v_flip.recorded_at, coalesce((
-        select s.disabled_before + (s.ended_at - s.began_at) from disabled_spells s
-        where s.fleet = v_flip.fleet order by s.position desc limit 1), interval '0'));
+        ${lastSpell('s.disabled_before + (s.ended_at - s.began_at)', 'v_flip.fleet')}
+      ), interval '0'));
     end if;
   end loop;
 
