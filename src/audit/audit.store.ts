@@ -104,17 +104,10 @@ export class AuditStore implements BeforeApplicationShutdown {
   }
 
   private one<T>(sql: string, parameters: unknown[] = []): Promise<T> {
-    return ask(async () => {
-      // A network that swallows everything brings no time-out of the server's.
-      const cut = setTimeout(() => {
-        this.connection.cut();
-      }, HOPELESS_MS);
-      try {
-        return await this.connection.query<T>(sql, parameters);
-      } finally {
-        clearTimeout(cut);
-      }
-    }, 'The log cannot be checked now.');
+    return ask(
+      () => this.connection.queryWithin<T>(HOPELESS_MS, sql, parameters),
+      'The log cannot be checked now.',
+    );
   }
 }
 

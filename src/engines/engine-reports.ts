@@ -117,16 +117,8 @@ export class EngineReports implements BeforeApplicationShutdown {
     const reports = batch.map(({ engine, fleet, report, reporter: { owner, onlyOwn } }) => {
       return { engine, fleet, report, owner, only_own: onlyOwn };
     });
-    const hopeless = setTimeout(() => {
-      this.connection.cut();
-    }, HOPELESS_MS);
-    try {
-      return await this.connection.query<Stored>('select report_engines_of($1) as answer', [
-        JSON.stringify(reports),
-      ]);
-    } finally {
-      clearTimeout(hopeless);
-    }
+    const sql = 'select report_engines_of($1) as answer';
+    return this.connection.queryWithin<Stored>(HOPELESS_MS, sql, [JSON.stringify(reports)]);
   }
 }
 

@@ -1,4 +1,3 @@
-import { LogUnavailable } from '../lora/domain/errors.js';
 import type { EventBody } from '../lora/domain/events.js';
 import type { Histories, LoggedEvent } from '../lora/domain/histories.js';
 import type { Hindsight } from '../lora/domain/notice.js';
@@ -6,6 +5,7 @@ import type { FleetState } from '../lora/domain/state.js';
 import type { StoredState } from '../lora/domain/view.js';
 import { foldHistories, HISTORIES } from './histories-query.js';
 import type { LogConnection } from './log-connection.js';
+import { ask } from './unavailable.js';
 
 /** An accepted command of one fleet, with what its answer needs. */
 export interface Accepted {
@@ -53,17 +53,8 @@ export class AnswerReader {
     return foldHistories(await this.ask<LoggedEvent[]>(HISTORIES, [fleet, generation]));
   }
 
-  private async ask<T>(sql: string, parameters: unknown[]): Promise<T> {
-    const timer = setTimeout(() => {
-      this.connection.cut();
-    }, ANSWER_TIMEOUT_MS);
-    try {
-      return await this.connection.query<T>(sql, parameters);
-    } catch (error) {
-      throw new LogUnavailable('The log cannot be read now.', undefined, undefined, { cause: error });
-    } finally {
-      clearTimeout(timer);
-    }
+  private ask<T>(sql: string, parameters: unknown[]): Promise<T> {
+    return ask(() => this.connection.queryWithin<T>(ANSWER_TIMEOUT_MS, sql, parameters));
   }
 }
 
