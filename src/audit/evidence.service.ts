@@ -71,8 +71,10 @@ export class Evidence {
 
   /** The newest checkpoint, or a fresh one where that does not cover the position. */
   private async covering(position: number): Promise<KeptCheckpoint> {
-    const newest = await this.newest();
-    const found = newest !== null && newest.size >= position ? newest : await this.fresh();
+    this.watch.requireKey();
+    const { position: end, newest } = await this.store.head();
+    // What is not in the log yet no fresh one would cover: none is taken for it.
+    const found = newest !== null && newest.size >= Math.min(position, end) ? newest : await this.fresh();
     if (found === null) throw new Problem('no-checkpoint-yet', NONE_YET);
     return found;
   }
