@@ -151,16 +151,6 @@ describe('a checkpoint', () => {
     expect(new Set(answers.map(({ note }) => note)).size).toBe(1);
   });
 
-  it('covers a log that is longer than a block of the tree', async () => {
-    await lengthen(database, 2 * BLOCK);
-    const service = await start();
-    for (const version of ['v4', 'v5']) {
-      const { size, root } = await fresh(service);
-      expect([size, root]).toStrictEqual([await headOf(database), await rootNow()]);
-      await deploy(service, version);
-    }
-  });
-
   it('of one size is signed once, whoever signs first', async () => {
     const [one, two] = [await start(), await start()];
     for (let round = 0; round < 10; round++) {
@@ -310,4 +300,15 @@ describe('the key', () => {
       components: { audit: 'off' },
     });
   });
+});
+
+// Last: a pass takes longer from here on.
+it('a checkpoint covers a log that is longer than a block of the tree', async () => {
+  await lengthen(database, 2 * BLOCK);
+  const service = await start();
+  for (const version of ['v4', 'v5']) {
+    const { size, root } = await fresh(service);
+    expect([size, root]).toStrictEqual([await headOf(database), await rootNow()]);
+    await deploy(service, version);
+  }
 });
