@@ -1,3 +1,5 @@
+import type { AccessAtBody, AccessChangesBody } from '../access/access.dto.js';
+import type { RefusalsBody } from '../access/refusals.dto.js';
 import type { CheckpointBody, ConsistencyBody, ProofBody } from '../audit/audit.dto.js';
 import type { Receipt } from '../audit/core/receipt.js';
 import type { Convergence } from '../engines/convergence.js';
@@ -44,7 +46,9 @@ export interface KilledFleets {
   readonly scope?: string;
 }
 
-export type { CheckpointBody, Convergence, EngineBody, HistoryEvent, StateView };
+export type AccessChange = AccessChangesBody['changes'][number];
+export type Refusal = RefusalsBody['refusals'][number];
+export type { AccessAtBody, CheckpointBody, Convergence, EngineBody, HistoryEvent, StateView };
 
 /** The bodies by a member that each of them always has: by it an answer is known to be the control plane's. */
 export interface Bodies {
@@ -55,6 +59,9 @@ export interface Bodies {
   readonly by_type: Summary;
   readonly next_cursor: FleetPage;
   readonly engines: EnginePage;
+  readonly refusals: RefusalsBody;
+  readonly changes: AccessChangesBody;
+  readonly tokens: AccessAtBody;
   readonly fleets: KilledFleets;
   readonly note: CheckpointBody;
   readonly path: ProofBody;

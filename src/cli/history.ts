@@ -1,13 +1,12 @@
 import { Argument, type Command, Option } from 'commander';
 
-import type { HistoryEvent } from './answers.js';
 import { Ended, EXIT } from './ends.js';
 import { eventLines, historyLines } from './history-words.js';
 import { fleetName, pageSize, position, query } from './options.js';
+import { type Paging, paged, printPage } from './paged.js';
 import type { Run, Session } from './session.js';
-import { counted } from './text.js';
 
-interface HistoryOptions {
+interface HistoryOptions extends Paging {
   readonly fleet?: string;
   readonly type?: string;
   readonly actor?: string;
@@ -16,9 +15,6 @@ interface HistoryOptions {
   readonly reason?: string;
   readonly since?: string;
   readonly until?: string;
-  readonly limit?: number;
-  readonly cursor?: string;
-  readonly all?: true;
 }
 
 const TYPES = ['LoraInitialized', 'LoraDisabled', 'LoraEnabled', 'LoraRolledBack', 'AdapterDeployed'];
@@ -59,27 +55,15 @@ async function event(
   return EXIT.done;
 }
 
-/** A page may end early, where the service has read much and found little: what was asked for goes on behind it. */
 async function history(session: Session, options: HistoryOptions): Promise<number> {
-  const { all, adapterVersion, limit = 100, ...rest } = options;
-  const { client, terminal, json, now } = session;
-  const events: HistoryEvent[] = [];
-  let cursor: string | null = rest.cursor ?? null;
-  do {
-    const filters: Record<string, string | undefined> = { ...rest, adapter_version: adapterVersion };
-    const size = String(all ? limit : limit - events.length);
-    const path = `/lora/history${query({ ...filters, limit: size, cursor: cursor ?? undefined })}`;
-    const { body: page } = await client.get(path, 'events');
-    events.push(...page.events);
-    cursor = page.next_cursor;
-    terminal.progress(cursor === null ? '' : `${counted(events.length, 'event')}, read down to ${cursor}`);
-  } while (cursor !== null && (all || events.length < limit));
-  terminal.progress('');
-  if (json) {
-    terminal.out(JSON.stringify({ events, next_cursor: cursor }));
-    return EXIT.done;
-  }
-  for (const line of historyLines(events, now())) terminal.out(line);
-  if (cursor !== null) terminal.err(`There are older ones: --cursor ${cursor}, or --all.`);
+  const { all, limit, cursor, adapterVersion, ...rest } = options;
+  const page = await paged(session, 'event', { all, limit, cursor }, async (place) => {
+    const path = `/lora/history${query({ ...rest, adapter_version: adapterVersion, ...place })}`;
+    const { body } = await session.client.get(path, 'events');
+    return { entries: body.events, next_cursor: body.next_cursor };
+  });
+  const { entries: events, next_cursor } = page;
+  if (session.json) session.terminal.out(JSON.stringify({ events, next_cursor }));
+  else printPage(session, historyLines(events, session.now()), next_cursor);
   return EXIT.done;
 }

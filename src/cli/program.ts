@@ -1,5 +1,6 @@
 import { Command, CommanderError, Option } from 'commander';
 
+import { addAccess } from './access.js';
 import { addCheckpoint } from './checkpoint.js';
 import { Client } from './client.js';
 import { addCompletion } from './completion.js';
@@ -13,6 +14,7 @@ import { addHistory } from './history.js';
 import { addKill } from './kill.js';
 import { DEFAULT_URL, seconds, urls } from './options.js';
 import { addProof } from './proof.js';
+import { addRefusals } from './refusals.js';
 import { addRollback } from './rollback.js';
 import type { Act, Run, RunOffline } from './session.js';
 import { addStatus } from './status.js';
@@ -110,7 +112,8 @@ export function programOf(
     .option('--timeout <seconds>', 'how long to try', seconds, 10);
   const commands = [addStatus, addKill, addEnable, addRollback, addDeploy];
   const reads = [addHistory, addSummary, addExport, addCheckpoint, addProof, addFleets, addEngines];
-  for (const add of [...commands, ...reads]) add(program, run);
+  const audits = [addAccess, addRefusals];
+  for (const add of [...commands, ...reads, ...audits]) add(program, run);
   addVerify(program, runOffline);
   addToken(program, terminal);
   addCompletion(program, terminal);

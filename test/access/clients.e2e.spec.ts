@@ -6,7 +6,7 @@ import type { TokenEntry } from '../../src/access/access-entries.js';
 import { startProcess } from '../agent/agent-process.js';
 import { cleanUp, newFolder } from '../agent/running-agent.js';
 import { bearer, sha256Of, TestAccessFile } from '../support/access.js';
-import { runLine } from '../support/command-line.js';
+import { type Ran, runLine, withoutChance } from '../support/command-line.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { eventually, type Json } from '../support/http.js';
 import { type Replica, startReplica } from '../support/replica.js';
@@ -112,6 +112,89 @@ it('loractl shows its token, from a file or the environment, and is told in one 
   expect(killed.code).toBe(0);
   expect(killed.out).toContain('by token:root');
   await runLine(['enable', '--yes'], { ...url, LORA_TOKEN: root.token });
+});
+
+it('loractl says who could, and who tried and was refused', async () => {
+  const [audit, part] = await Promise.all([
+    make('--name', 'audit', '--role', 'auditor', '--expires', '2100-01-01T00:00:00Z'),
+    make('--name', 'part', '--role', 'auditor', '--fleet', 'elsewhere'),
+  ]);
+  await put(root, audit, part);
+  await works(audit);
+  const ask = ({ token }: Made, ...words: string[]) =>
+    runLine(words, { LORA_URL: service.api.url, LORA_TOKEN: token });
+  const settled = (text: string) =>
+    withoutChance(text)
+      .replaceAll(/--cursor \d+/g, '--cursor N')
+      .replaceAll(/since \S+ \S+Z/g, 'since TIME');
+  const screen = ({ code, out, err }: Ran) => ({ code, out: settled(out), err: settled(err) });
+
+  expect((await ask(audit, 'kill')).code).toBe(1);
+  const tried = (...words: string[]) =>
+    ask(audit, 'refusals', '--actor', 'token:audit', '--code', 'forbidden', ...words);
+  await eventually(async () => (await tried()).out !== 'No refusals.\n');
+  expect(screen(await tried())).toMatchInlineSnapshot(`
+   {
+     "code": 0,
+     "err": "",
+     "out": "TIME  AGO  ACTOR  FROM  CALL  FLEET  REFUSED FOR  LEFT OUT
+   DATE TIME  N s  token:audit  127.0.0.1  POST /lora/disable  default  forbidden
+   ",
+   }
+  `);
+  // Who is not known has a line too, and what is older a page.
+  const { out, err } = await ask(audit, 'refusals', '--limit', '1');
+  expect(out.split('\n')).toHaveLength(3);
+  expect(settled(err)).toBe('There are older ones: --cursor N, or --all.\n');
+  const all = JSON.parse((await ask(audit, 'refusals', '--limit', '1', '--all', '--json')).out) as {
+    refusals: Json[];
+  };
+  expect(all).toMatchObject({ next_cursor: null });
+  expect(all.refusals.map(({ actor }) => actor)).toEqual(
+    expect.arrayContaining(['token:audit', 'token:ana', 'anonymous']),
+  );
+  expect(screen(await ask(part, 'refusals')).out).toMatchInlineSnapshot(`
+   "Only of the fleets that you may see (not all there are):
+   No refusals.
+   "
+  `);
+  expect(screen(await ask(root, 'refusals', '--until', '2020-01-01T00:00:00Z')).out).toBe('No refusals.\n');
+  expect((await ask(audit, 'refusals', '--code', 'no-fun')).code).toBe(2);
+
+  const newest = () => ask(audit, 'access', '--limit', '1');
+  await eventually(async () => (await newest()).out.includes('token:part'));
+  expect(screen(await newest())).toMatchInlineSnapshot(`
+   {
+     "code": 0,
+     "err": "There are older ones: --cursor N, or --all.
+   ",
+     "out": "TIME  AGO  ACCESS  CHANGE  ACTOR  ROLE  FLEETS  ENDS
+   DATE TIME  N s  required  came  token:audit  auditor  *  2100-01-01 00:00:00Z
+   DATE TIME  N s  required  came  token:part  auditor  elsewhere  never
+   DATE TIME  N s  required  went  token:ana  viewer  *  never
+   ",
+   }
+  `);
+  const now = new Date().toISOString();
+  expect(screen(await ask(audit, 'access', '--at', '2999-01-01T00:00:00Z'))).toMatchInlineSnapshot(`
+   {
+     "code": 0,
+     "err": "",
+     "out": "Access required, since TIME
+   ACTOR  ROLE  FLEETS  ENDS  MAY
+   token:part  auditor  elsewhere  never  status stream read export audit metrics describe
+   token:root  admin  *  never  status stream read report retire deploy disable operate export audit metrics describe
+   ",
+   }
+  `);
+  expect(JSON.parse((await ask(audit, 'access', '--at', now, '--json')).out)).toMatchObject({
+    access: 'required',
+    tokens: [{ name: 'audit' }, { name: 'part' }, { name: 'root' }],
+  });
+  expect((await ask(audit, 'access', '--at', '2020-01-01T00:00:00Z')).code).toBe(1);
+  expect((await ask(audit, 'access', '--at', now, '--limit', '1')).code).toBe(2);
+  const changes = JSON.parse((await ask(audit, 'access', '--all', '--json')).out) as { changes: Json[] };
+  expect(changes.changes.at(-1)).toMatchObject({ came: [{ name: 'root' }], went: [] });
 });
 
 it('an agent that is not let in says so, keeps its state, and goes on when its file has a good token', async () => {

@@ -45,6 +45,8 @@ describe('loractl completion', () => {
     expect(offered('token', 'create', '--role', 'aud')).toEqual(['auditor']);
     expect(offered('summary', '--si')).toEqual(['--since']);
     expect(offered('fleets', '--a')).toEqual(['--at']);
+    expect(offered('refusals', '--code', 'unauth')).toEqual(['unauthenticated']);
+    expect(offered('access', '--at')).toEqual(['--at']);
     // A word that is an option's value is no command.
     expect(offered('history', '--reason', 'kill', '--t')).toEqual(['--type', '--token-file', '--timeout']);
     expect(offered('completion', '')).toEqual(expect.arrayContaining(['bash', 'zsh']));

@@ -1,7 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 
+import { REFUSAL_CODES } from '../../src/access/refusals.js';
 import { againWords } from '../../src/cli/command-options.js';
 import { fleetName, query, seconds, urls } from '../../src/cli/options.js';
+import { CODES } from '../../src/cli/refusals.js';
 
 describe('options', () => {
   it('take several addresses, with or without http', () => {
@@ -26,6 +28,10 @@ describe('options', () => {
   it('make a query of what is given', () => {
     expect(query({ fleet: undefined })).toBe('');
     expect(query({ fleet: '*', reason: 'a b&c' })).toBe('?fleet=*&reason=a+b%26c');
+  });
+
+  it('know every code of a refusal', () => {
+    expect([...CODES].sort()).toEqual([...REFUSAL_CODES].sort());
   });
 
   it('can be typed again to the letter', () => {

@@ -1,0 +1,26 @@
+import type { Refusal } from './answers.js';
+import { table } from './table.js';
+import { printable } from './text.js';
+import { absolute, age } from './time-words.js';
+
+const HEADER = ['TIME', 'AGO', 'ACTOR', 'FROM', 'CALL', 'FLEET', 'REFUSED FOR', 'LEFT OUT'];
+
+/**
+ * Refusals as a table.
+ * @param partial the caller may see those of some fleets only
+ */
+export function refusalLines(refusals: readonly Refusal[], partial: boolean, now: Date): string[] {
+  const scope = partial ? ['Only of the fleets that you may see (not all there are):'] : [];
+  if (refusals.length === 0) return [...scope, 'No refusals.'];
+  const rows = refusals.map((refusal) => [
+    absolute(refusal.refused_at),
+    age(refusal.refused_at, now),
+    printable(refusal.actor),
+    printable(refusal.remote_address ?? '-'),
+    printable(refusal.call),
+    printable(refusal.fleet ?? '-'),
+    refusal.code,
+    refusal.left_out === 0 ? '' : `${refusal.left_out} before it`,
+  ]);
+  return [...scope, ...table(HEADER, rows)];
+}
