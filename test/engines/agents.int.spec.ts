@@ -23,13 +23,23 @@ beforeEach(async () => {
 afterEach(cleanUp);
 
 /** A real agent, that reports to the real service of an engine in memory. */
-async function beside(engine: MemoryEngine, id = 'e'): Promise<RunningAgent> {
-  const settings = { fleet, id: `${fleet}-${id}`, heartbeatMs: 100 };
+async function beside(engine: MemoryEngine): Promise<RunningAgent> {
+  const settings = { fleet, id: `${fleet}-e`, heartbeatMs: 100 };
   return startAgent({ planes: [service.api.url], engine, settings });
 }
 
-const convergence = async () => (await service.api.get(`/lora/convergence?fleet=${fleet}`)).body;
-const row = async (id = 'e') => (await service.api.get(`/engines/${fleet}-${id}`)).body;
+/** What these tests look at of an engine, a convergence or the answer to a report. */
+interface Told {
+  readonly converged: boolean | null;
+  readonly acknowledged: number;
+  readonly observed_adapters: readonly string[];
+  readonly heard_at: string;
+  readonly conflict: string | null;
+}
+
+const get = async (path: string) => (await service.api.get(path)).body as unknown as Told;
+const convergence = () => get(`/lora/convergence?fleet=${fleet}`);
+const row = () => get(`/engines/${fleet}-e`);
 const arrived = () => eventually(async () => (await convergence()).converged === true);
 const kill = () => service.api.post(`/lora/disable?fleet=${fleet}`);
 const acknowledged = async () => {
@@ -56,7 +66,7 @@ describe('two agents under one id', () => {
     await kill();
     for (const [running, each] of [[one, engine] as const, [other, copied] as const])
       await serves(running, each);
-    await eventually(async () => JSON.stringify((await row()).observed_adapters) === '[]');
+    await eventually(async () => (await row()).observed_adapters.length === 0);
     expect(await convergence()).toMatchObject({ converged: false, acknowledged: 0 });
     expect(await acknowledged()).toBe(0);
 
@@ -76,8 +86,10 @@ describe('two agents under one id', () => {
       ...{ observed_generation: null, log_id: null, observed_adapters: [], state: 'pending', instance_id },
     });
     const path = `/engines/${fleet}-e?fleet=${fleet}`;
-    const put = async (instance: string) =>
-      (await service.api.send('PUT', path, { body: report(instance) })).body.conflict;
+    const put = async (instance: string) => {
+      const { body } = await service.api.send('PUT', path, { body: report(instance) });
+      return (body as unknown as Told).conflict;
+    };
     const [one, other] = [randomUUID(), randomUUID()];
     expect(await put(one)).toBeNull();
     // As after a restart: only what the former one says now tells that it lives.
