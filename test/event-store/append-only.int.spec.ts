@@ -185,6 +185,7 @@ describe('the role of the service', () => {
       [
         ...EVIDENCE,
         ...TALLIES,
+        'engine_instances',
         'engine_presence',
         'engine_presence_epoch',
         'fleet_states',
@@ -310,6 +311,7 @@ it('every trigger that protects the log fires for everybody, always', async () =
     { table: 'checkpoints', trigger: 'checkpoints_are_kept', enabled: 'A' },
     { table: 'command_keys', trigger: 'command_keys_are_kept', enabled: 'A' },
     { table: 'engine_registrations', trigger: 'engine_registrations_are_kept', enabled: 'A' },
+    { table: 'engine_registrations', trigger: 'engine_registrations_one_by_one', enabled: 'A' },
     { table: 'engine_registrations', trigger: 'engine_registrations_only_end', enabled: 'A' },
     { table: 'events', trigger: 'events_are_kept', enabled: 'A' },
     { table: 'kill_acknowledgements', trigger: 'kill_acknowledgements_are_kept', enabled: 'A' },
