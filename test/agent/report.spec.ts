@@ -31,6 +31,7 @@ const expired = under({ desired: { adapter: null, why: 'lease-expired' } });
 const down = new EngineError('unreachable', 'refused');
 const cannot = new EngineError('unsupported', 'needs-restart');
 const engine = new MemoryEngine();
+const INSTANCE = '33333333-0000-4000-8000-000000000000';
 
 describe('what is reported', () => {
   const source: ReportSource = {
@@ -41,6 +42,7 @@ describe('what is reported', () => {
     localKill: false,
     driver: engine,
     agentVersion: '1.2.3',
+    instance: INSTANCE,
   };
 
   it('is everything that the control plane shows of an engine', () => {
@@ -53,6 +55,7 @@ describe('what is reported', () => {
       capabilities: { runtime_load: true, kill_is_sticky: true, observes_path: true, drains: false },
       base_model: 'base',
       agent_version: '1.2.3',
+      instance_id: INSTANCE,
       last_error: null,
     });
   });
@@ -193,9 +196,18 @@ describe('reports', () => {
         localKill: false,
         driver: engine,
         agentVersion: '1',
+        instance: INSTANCE,
       });
     const replicas = [new ControlPlane(plane.url, 'default')];
-    const reporter = new Reporter('e', replicas, report, wait, 10, TIMING, () => undefined);
+    const reporter = new Reporter(
+      { id: 'e', instance: INSTANCE },
+      replicas,
+      report,
+      wait,
+      10,
+      TIMING,
+      () => undefined,
+    );
     reporter.start();
     later(() => reporter.stop());
     await eventually(() => asked === 1);
