@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
+import { getMetadataStorage } from 'class-validator';
 
 import { ControlPlane } from '../../src/agent/control-plane.js';
 import { EngineError } from '../../src/agent/driver.js';
@@ -7,6 +8,9 @@ import { Reporter } from '../../src/agent/reporter.js';
 import type { Sight } from '../../src/agent/reconciler.js';
 import type { Target } from '../../src/agent/target.js';
 import { TIMING } from '../../src/agent/timing.js';
+import { REPORTED_STATES, type ReportedState } from '../../src/engines/convergence.js';
+import { ReportBody } from '../../src/engines/engines.dto.js';
+import { faultsOf } from '../../src/http/validation.js';
 import { eventually } from '../support/http.js';
 import { FakeControlPlane, OTHER_LOG, state } from './fake-control-plane.js';
 import { MemoryEngine } from './memory-engine.js';
@@ -58,6 +62,19 @@ describe('what is reported', () => {
       instance_id: INSTANCE,
       last_error: null,
     });
+  });
+
+  it('is what the service takes: the same fields, each of which it finds in order', () => {
+    const report = reportOf({ ...source, failure: down });
+    expect(faultsOf(ReportBody, report).faults).toEqual([]);
+    expect(faultsOf(ReportBody, { ...report, more: 1 }).faults).toHaveLength(1);
+    const taken = getMetadataStorage().getTargetValidationMetadatas(ReportBody, '', false, false);
+    const fields = new Set(taken.map(({ propertyName }) => propertyName));
+    expect([...fields].sort()).toEqual(Object.keys(report).sort());
+    // Does not compile when one of the two knows a state that the other does not.
+    const states: readonly EngineState[] = REPORTED_STATES;
+    const known: readonly ReportedState[] = states;
+    for (const state of known) expect(faultsOf(ReportBody, { ...report, state }).faults).toEqual([]);
   });
 
   it.each<[string, Partial<ReportSource>, EngineState]>([
