@@ -140,8 +140,9 @@ it('a log with another log_id is followed, although its generations are lower', 
   await serves(running, engine, 'v3');
   const { port } = new URL(former.api.url);
   await former.close();
-  // A clone of the template would have its log_id.
-  const anew = await createDatabase('empty');
+  // A clone of the template has its log_id.
+  const anew = await createDatabase();
+  await anew.query('update log_head set log_id = gen_random_uuid()');
   const next = await startApp({ PORT: port }, anew);
   try {
     const there = async () => (await next.api.get('/lora/convergence')).body as unknown as Told;
