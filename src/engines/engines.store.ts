@@ -3,7 +3,8 @@ import { Inject, Injectable } from '@nestjs/common';
 import { SETTINGS, type Settings } from '../config/settings.js';
 import { Database } from '../database/database.js';
 import type { Counted, Standings } from './convergence.js';
-import type { EngineBody } from './engines.dto.js';
+import type { EngineBody, ReportBody } from './engines.dto.js';
+import { LogConnection } from '../event-store/log-connection.js';
 import { ask } from '../event-store/unavailable.js';
 
 /** Which engines a question is about. */
@@ -16,13 +17,67 @@ export interface EngineFilter {
   readonly limit: number;
 }
 
+/** Who reports. */
+export interface Reporter {
+  /** Null where nobody is asked who calls. */
+  readonly owner: string | null;
+  /** Whether it may report its own engines only. */
+  readonly onlyOwn: boolean;
+}
+
+export interface EngineReport {
+  readonly engine: string;
+  readonly fleet: string;
+  readonly report: ReportBody;
+  readonly reporter: Reporter;
+}
+
+/** What becomes of reports. */
+export interface Reported {
+  /** By engine, the fleet in which it stands registered; empty: in none. */
+  readonly fleets: Readonly<Record<string, string>>;
+  /** Engines whose report was not taken, because they belong to somebody else. */
+  readonly others: readonly string[];
+  /** By engine, why it is in conflict. */
+  readonly contended: Readonly<Partial<Record<string, string>>>;
+  /** Kills that the last engine on their roll has acknowledged by these reports. */
+  readonly completed: readonly { readonly fleet: string; readonly seconds: number }[];
+}
+
+const STATEMENT_TIMEOUT_MS = 1000;
+const HOPELESS_MS = 1500;
+
 /** The SQL of the engines' tables. Every call that fails for the database's sake throws LogUnavailable. */
 @Injectable()
 export class EnginesStore {
+  /** Of its own, so that reports are never in the way of a command. */
+  private readonly connection = new LogConnection(() => this.database.serviceUrl, {
+    name: 'engines',
+    statementTimeoutMs: STATEMENT_TIMEOUT_MS,
+  });
+
   constructor(
     @Inject(SETTINGS) private readonly settings: Settings,
     private readonly database: Database,
   ) {}
+
+  /** Stores reports, of each engine one at most. */
+  report(batch: readonly EngineReport[]): Promise<Reported> {
+    const reports = batch.map(({ engine, fleet, report, reporter: { owner, onlyOwn } }) => {
+      return { engine, fleet, report, owner, only_own: onlyOwn };
+    });
+    const parameters = [JSON.stringify(reports), this.settings.engineTtlSeconds];
+    const sql = 'select report_engines_of($1, $2) as answer';
+    return ask(
+      () => this.connection.queryWithin<Reported>(HOPELESS_MS, sql, parameters),
+      'The report could not be stored.',
+    );
+  }
+
+  /** Ends the connection of the reports. */
+  close(): Promise<void> {
+    return this.connection.close();
+  }
 
   /** Engines that stand registered, by id. */
   list({ fleets, id, after, limit }: EngineFilter): Promise<EngineBody[]> {
@@ -34,19 +89,27 @@ export class EnginesStore {
     return this.rows(COUNTS, [this.settings.engineTtlSeconds]);
   }
 
-  /** How the engines of a fleet stand to one of its generations; undefined when it has no such generation. */
-  async standings(fleet: string, generation: number, counted: Counted): Promise<Standings | undefined> {
-    const parameters = [fleet, generation, counted === 'at-commit', this.settings.engineTtlSeconds];
-    const [row] = await this.rows<Standings>(STANDINGS, parameters);
-    return row;
+  /** How the engines of fleets stand to one generation of each, by fleet; nothing of one that has no such generation. */
+  async standings(
+    generations: ReadonlyMap<string, number>,
+    counted: Counted,
+  ): Promise<ReadonlyMap<string, Standings>> {
+    const asked = [[...generations.keys()], [...generations.values()]];
+    const parameters = [...asked, counted === 'at-commit', this.settings.engineTtlSeconds];
+    const rows = await this.rows<Standings & { fleet: string }>(STANDINGS, parameters);
+    return new Map(rows.map(({ fleet, ...standings }) => [fleet, standings]));
   }
 
-  /** Ends the registration of an engine. @returns its fleet, null when it had none */
-  async remove(id: string, actor: string): Promise<string | null> {
-    const [row] = await this.rows<{ fleet: string | null }>('select remove_engine($1, $2) as fleet', [
-      id,
-      actor,
-    ]);
+  /**
+   * Ends the registration of an engine; for one of several agents under its id only that agent.
+   * @returns its fleet, null when it had none
+   */
+  async remove(id: string, actor: string, instance: string | null): Promise<string | null> {
+    const parameters = [id, actor, instance, this.settings.engineTtlSeconds];
+    const [row] = await this.rows<{ fleet: string | null }>(
+      'select remove_engine($1, $2, $3, $4) as fleet',
+      parameters,
+    );
     return row?.fleet ?? null;
   }
 
@@ -78,8 +141,10 @@ const COUNTS = `
 `;
 
 const STANDINGS = `
-  select h.log_id, e.type = 'LoraDisabled' as is_kill, c.current,
-    engine_presence_since() > clock_timestamp() - make_interval(secs => $4) as young,
+  with presence as materialized (
+    select engine_presence_since() > clock_timestamp() - make_interval(secs => $4) as young
+  )
+  select e.fleet, e.position as generation, h.log_id, e.type = 'LoraDisabled' as is_kill, c.current, presence.young,
     coalesce((
       select jsonb_agg(jsonb_build_object('engine', r.engine, 'state', p.state,
         'lost', p.heard_at < clock_timestamp() - make_interval(secs => $4),
@@ -93,7 +158,8 @@ const STANDINGS = `
       where r.fleet = e.fleet and case when $3 then r.registered_at <= e.recorded_at
         and (r.removed_at is null or r.removed_at > e.recorded_at) else r.removed_at is null end
     ), '[]') as engines
-  from events e cross join log_head h
+  from unnest($1::text[], $2::bigint[]) as asked(fleet, generation)
+  join events e on e.position = asked.generation and e.fleet = asked.fleet
+  cross join log_head h cross join presence
   cross join lateral (select max(generation) as current from fleet_states where fleet = e.fleet) c
-  where e.position = $2 and e.fleet = $1
 `;
