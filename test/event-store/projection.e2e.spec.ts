@@ -79,7 +79,7 @@ describe('the commands', () => {
       [
         'toString',
         env,
-        'Cannot toString: Say what to do: npm run projection:verify, projection:rebuild or log:adopt.\n',
+        'Cannot toString: Say what to do: npm run projection:verify, projection:rebuild, log:adopt or audit:key.\n',
       ],
     ];
     for (const [task, environment, stderr] of cases) {
