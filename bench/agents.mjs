@@ -1,4 +1,5 @@
 // The jobs of the load process that are about agents: each follows the stream, and reports at once what it has seen.
+import { randomUUID } from 'node:crypto';
 import { clearInterval, setInterval } from 'node:timers';
 import { setTimeout as pause } from 'node:timers/promises';
 
@@ -13,6 +14,7 @@ const LATE_MS = 30_000;
 class Agent {
   fault;
   #engine;
+  #instance = randomUUID();
   #connection;
   #path;
   #reporting = false;
@@ -56,6 +58,7 @@ class Agent {
           log_id: logId,
           observed_adapters: adapter === null ? [] : [adapter],
           state: 'converged',
+          instance_id: this.#instance,
         };
         const { status, body: text } = await this.#connection.ask(
           requestBytes({ method: 'PUT', path: this.#path, body }),

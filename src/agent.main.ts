@@ -30,6 +30,7 @@ async function main(settings: AgentSettings): Promise<void> {
     url: `http://127.0.0.1:${port}`,
     fleet,
     id,
+    instance: agent.instance,
     driver: kind,
     version: VERSION,
   });

@@ -1,49 +1,4 @@
-import { isLoopback } from './config/loopback.js';
 import { readSettings, type Settings, SettingsError } from './config/settings.js';
-import { closeApp, createApp, listen, openLog } from './configure-app.js';
-import { reasonOf } from './database/prepare-database.js';
-import { Logger } from './logger.js';
-
-const STOP_MS = 4500;
-
-async function main(settings: Settings): Promise<void> {
-  const logger = new Logger(settings);
-  const app = await createApp(settings, logger);
-
-  const aborted = new AbortController();
-  let stopping: Promise<void> | undefined;
-  const stop = (signal: string): void => {
-    logger.log(`${signal}: stopping.`);
-    aborted.abort();
-    // Whatever still hangs by then would hang for ever.
-    setTimeout(() => process.exit(1), STOP_MS).unref();
-    stopping ??= closeApp(app).then(
-      () => process.exit(0),
-      (error: unknown) => {
-        logger.error(error);
-        process.exit(1);
-      },
-    );
-  };
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, stop);
-
-  try {
-    const url = await listen(app, settings);
-    if (settings.access === 'open') {
-      const line = `Nobody is asked who calls: whoever reaches ${url} may command. ACCESS_FILE says who may.`;
-      if (isLoopback(settings.host)) logger.log(line);
-      else logger.warn(line);
-    }
-    logger.log(`Listening on ${url}; try: curl ${url}/lora/status`);
-    await openLog(app, aborted.signal);
-    if (!aborted.signal.aborted) logger.log('Ready: this replica takes commands.');
-  } catch (error) {
-    if (stopping) return;
-    logger.fatal(`Cannot start: ${reasonOf(error)}`);
-    await closeApp(app).catch(() => undefined);
-    process.exit(1);
-  }
-}
 
 let settings: Settings | undefined;
 try {
@@ -53,4 +8,8 @@ try {
   for (const problem of error.problems) process.stderr.write(`Bad setting: ${problem}\n`);
   process.exitCode = 2;
 }
-if (settings) await main(settings);
+if (settings) {
+  // Loading the service takes most of a second: what is wrong with the settings is said before.
+  const { serve } = await import('./serve.js');
+  await serve(settings);
+}

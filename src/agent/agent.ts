@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -35,6 +36,8 @@ export interface AgentParts {
 
 /** Runs beside one engine: makes it match the state of the fleet, and reports what it sees. */
 export class Agent implements Listener {
+  /** Tells this agent from another one with the same id. */
+  readonly instance = randomUUID();
   readonly brake: HandBrake;
   readonly reconciler: Reconciler;
   readonly follower: Follower;
@@ -69,7 +72,8 @@ export class Agent implements Listener {
     const { timing } = this;
     const report = () => this.report();
     const kept = () => keeper.flush(timing.diskMs);
-    this.reporter = new Reporter(settings.id, replicas, report, kept, settings.heartbeatMs, timing, log);
+    const engine = { id: settings.id, instance: this.instance };
+    this.reporter = new Reporter(engine, replicas, report, kept, settings.heartbeatMs, timing, log);
     this.server = new LoopbackServer(routesOf(this));
   }
 
@@ -135,8 +139,8 @@ export class Agent implements Listener {
   report() {
     const { sight, trouble, failure, mayStillLand } = this.reconciler;
     const { driver, version } = this.parts;
-    const seen = { sight, trouble, failure, mayStillLand };
-    return reportOf({ ...seen, localKill: this.brake.on, driver, agentVersion: version });
+    const seen = { sight, trouble, failure, mayStillLand, localKill: this.brake.on };
+    return reportOf({ ...seen, driver, agentVersion: version, instance: this.instance });
   }
 
   /** Leaves the engine as it is; takes its row away when it serves the base model; ends within a bound. */

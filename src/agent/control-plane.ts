@@ -27,6 +27,10 @@ export interface StatusQuestion {
   readonly signal: AbortSignal;
 }
 
+type Request = RequestInit & { readonly headers: Readonly<Record<string, string>> };
+
+const JSON_BODY = { 'Content-Type': 'application/json' };
+
 /** One replica of the control plane, for one fleet. Every call throws when it does not get what it asked for. */
 export class ControlPlane {
   constructor(
@@ -40,7 +44,7 @@ export class ControlPlane {
       const headers: Record<string, string> = { Accept: 'application/json' };
       if (tag !== undefined) headers['If-None-Match'] = `"${tag}"`;
       if (waitSeconds > 0) headers.Prefer = `wait=${waitSeconds}`;
-      const response = await this.send('/lora/status', { headers, signal: ending });
+      const response = await this.send(`/lora/status?fleet=${this.fleet}`, { headers, signal: ending });
       const text = await textOf(response);
       if (response.status === 304 && tag !== undefined) return { state: undefined, stale: false };
       if (response.status !== 200) throw refusal(response);
@@ -53,7 +57,7 @@ export class ControlPlane {
   async stream(lastEventId: string | undefined, signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
     const headers: Record<string, string> = { Accept: 'text/event-stream' };
     if (lastEventId !== undefined) headers['Last-Event-ID'] = lastEventId;
-    const response = await this.send('/lora/stream', { headers, signal });
+    const response = await this.send(`/lora/stream?fleet=${this.fleet}`, { headers, signal });
     const type = response.headers.get('content-type') ?? '';
     if (response.status === 200 && type.startsWith('text/event-stream') && response.body)
       return response.body;
@@ -66,33 +70,39 @@ export class ControlPlane {
     return this.stateIn(parse(text));
   }
 
-  async putEngine(id: string, report: object, patienceMs: number, signal: AbortSignal): Promise<void> {
-    await this.engine('PUT', id, patienceMs, signal, JSON.stringify(report));
+  /** @returns why the engine is in conflict, whatever its report says; null when it is not */
+  async putEngine(
+    id: string,
+    report: object,
+    patienceMs: number,
+    signal: AbortSignal,
+  ): Promise<string | null> {
+    const init = { method: 'PUT', headers: JSON_BODY, body: JSON.stringify(report) };
+    const text = await this.engine(`${id}?fleet=${this.fleet}`, patienceMs, signal, init);
+    const conflict = (parse(text) as { readonly conflict?: unknown } | null)?.conflict;
+    return typeof conflict === 'string' ? conflict : null;
   }
 
-  async deleteEngine(id: string, patienceMs: number, signal: AbortSignal): Promise<void> {
-    await this.engine('DELETE', id, patienceMs, signal);
+  /** Ends what this agent has begun; the engine stays when another one reports under its id. */
+  async deleteEngine(id: string, instance: string, patienceMs: number, signal: AbortSignal): Promise<void> {
+    await this.engine(`${id}?instance=${instance}`, patienceMs, signal, { method: 'DELETE', headers: {} });
   }
 
-  private async engine(method: string, id: string, ms: number, signal: AbortSignal, body?: string) {
-    const headers: Record<string, string> = body === undefined ? {} : { 'Content-Type': 'application/json' };
-    await within(ms, signal, async (ending) => {
-      const path = `/engines/${encodeURIComponent(id)}`;
-      const response = await this.send(path, { method, headers, body, signal: ending });
-      await textOf(response);
+  private engine(path: string, ms: number, signal: AbortSignal, init: Request): Promise<string> {
+    return within(ms, signal, async (ending) => {
+      const response = await this.send(`/engines/${path}`, { ...init, signal: ending });
+      const text = await textOf(response);
       if (!response.ok) throw refusal(response);
+      return text;
     });
   }
 
   /** A redirect could lead anywhere, with a state that nobody here has decided. */
-  private async send(
-    path: string,
-    init: RequestInit & { headers: Record<string, string> },
-  ): Promise<Response> {
+  private async send(path: string, init: Request): Promise<Response> {
     const token = this.token();
     const headers =
       token === undefined ? init.headers : { ...init.headers, Authorization: `Bearer ${token}` };
-    return fetch(`${this.url}${path}?fleet=${this.fleet}`, { ...init, headers, redirect: 'error' });
+    return fetch(this.url + path, { ...init, headers, redirect: 'error' });
   }
 
   private stateIn(body: unknown): FleetState {

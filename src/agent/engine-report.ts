@@ -25,6 +25,8 @@ export interface EngineReport {
   };
   readonly base_model: string | null;
   readonly agent_version: string;
+  /** Of this start of the agent: two of them that live at once under one id are a conflict. */
+  readonly instance_id: string;
   readonly last_error: string | null;
 }
 
@@ -42,6 +44,7 @@ export interface ReportSource {
   readonly localKill: boolean;
   readonly driver: Pick<Driver, 'capabilities' | 'advisory'>;
   readonly agentVersion: string;
+  readonly instance: string;
 }
 
 export function reportOf({
@@ -52,6 +55,7 @@ export function reportOf({
   localKill,
   driver,
   agentVersion,
+  instance,
 }: ReportSource): EngineReport {
   const state = sight?.under.state ?? null;
   return {
@@ -63,6 +67,7 @@ export function reportOf({
     capabilities: wireCapabilities(driver.capabilities),
     base_model: sight?.observed.baseModel ?? null,
     agent_version: agentVersion,
+    instance_id: instance,
     last_error:
       (failure?.message ?? heldReason(sight?.under) ?? landingReason(mayStillLand))?.slice(0, ERROR_MAX) ??
       null,

@@ -15,9 +15,10 @@ export class Reporter {
   /** The replica that answered last. */
   private favourite = 0;
   private complained = false;
+  private conflict: string | null = null;
 
   constructor(
-    private readonly id: string,
+    private readonly engine: { readonly id: string; readonly instance: string },
     private readonly replicas: readonly ControlPlane[],
     private readonly report: () => EngineReport,
     /** What is reported must outlive a crash: waits for that, but not for ever. */
@@ -58,7 +59,8 @@ export class Reporter {
       bound.abort(new Error('the agent stops'));
     }, stopMs / 2);
     const share = stopMs / 2 / this.replicas.length;
-    await this.anyReplica((replica) => replica.deleteEngine(this.id, share, bound.signal));
+    const { id, instance } = this.engine;
+    await this.anyReplica((replica) => replica.deleteEngine(id, instance, share, bound.signal));
     clearTimeout(timer);
   }
 
@@ -71,14 +73,26 @@ export class Reporter {
       const report = this.report();
       this.text = JSON.stringify(report);
       const { reportMs } = this.timing;
-      const said = await this.anyReplica((replica) => {
-        return replica.putEngine(this.id, report, reportMs, this.calling.signal);
+      const said = await this.anyReplica(async (replica) => {
+        this.heed(await replica.putEngine(this.engine.id, report, reportMs, this.calling.signal));
       });
       failures = said ? 0 : failures + 1;
       // A change does not get a control plane that is down asked more often.
       if (!said) await pause(backOff(failures, this.timing.backOff), this.stopped.signal);
       else await pause(this.heartbeatMs, this.wake.signal);
     }
+  }
+
+  /** Another agent under this id is a fault of the configuration, which only people can end. */
+  private heed(conflict: string | null): void {
+    if (conflict !== null && this.conflict === null)
+      this.log('error', 'another agent reports under this id: kills are not proven', {
+        ...this.engine,
+        reason: conflict,
+      });
+    if (conflict === null && this.conflict !== null)
+      this.log('info', 'this id has one agent again', this.engine);
+    this.conflict = conflict;
   }
 
   /** @returns whether one took it */

@@ -15,6 +15,11 @@ export const auditPassSeconds = new Gauge({
   help: 'How long the last check of the whole log took.',
 });
 
+export const auditSlow = new Gauge({
+  name: 'lora_audit_slow',
+  help: '1 while checking the whole log takes longer than AUDIT_CHECKPOINT_SECONDS.',
+});
+
 export const checkpointPosition = new Gauge({
   name: 'lora_checkpoint_position',
   help: 'Position up to which the newest checkpoint that this replica knows covers the log.',

@@ -12,18 +12,16 @@ import { SETTINGS, type Settings } from '../config/settings.js';
 import { reasonFor } from '../http/cause-log.js';
 import { Problem } from '../http/problem.js';
 import { LogUnavailable } from '../lora/domain/errors.js';
-import { auditFailing, auditPassSeconds } from './audit-metrics.js';
+import { auditFailing, auditPassSeconds, auditSlow } from './audit-metrics.js';
 import type { KeptCheckpoint } from './audit.store.js';
 import { Contradiction } from './contradiction.js';
 import type { SignerKey } from './core/note.js';
 import { Notary } from './notary.js';
+import { PassPace, restAfter } from './pass-pace.js';
 import { configuredKey, embeddedKey } from './signing-key.js';
 
-/** So much longer than it works it rests: a quarter of one processor of the database at most. */
-const REST = 3;
-
-/** `off`: there is no key. */
-export const AUDIT_STATES = ['off', 'ok', 'failing', 'contradicted'] as const;
+/** `off`: there is no key; `slow`: a change of the past shows, but later than after an interval. */
+export const AUDIT_STATES = ['off', 'ok', 'slow', 'failing', 'contradicted'] as const;
 export type AuditState = (typeof AUDIT_STATES)[number];
 
 interface Demand {
@@ -36,6 +34,7 @@ interface Demand {
 export class AuditWatch implements OnModuleInit, BeforeApplicationShutdown {
   private readonly logger = new Logger('Audit');
   private readonly stopping = new AbortController();
+  private readonly pace: PassPace;
   private signingKey: SignerKey | undefined;
   private failure: string | undefined;
   private demands: Demand[] = [];
@@ -46,7 +45,9 @@ export class AuditWatch implements OnModuleInit, BeforeApplicationShutdown {
   constructor(
     @Inject(SETTINGS) private readonly settings: Settings,
     private readonly notary: Notary,
-  ) {}
+  ) {
+    this.pace = new PassPace(settings.auditCheckpointSeconds * 1000);
+  }
 
   /** @throws Error when the key that was set cannot be used: the start stops */
   async onModuleInit(): Promise<void> {
@@ -65,7 +66,8 @@ export class AuditWatch implements OnModuleInit, BeforeApplicationShutdown {
   get state(): AuditState {
     if (this.signingKey === undefined) return 'off';
     if (this.notary.contradiction) return 'contradicted';
-    return this.failure === undefined ? 'ok' : 'failing';
+    if (this.failure !== undefined) return 'failing';
+    return this.pace.isSlow(performance.now()) ? 'slow' : 'ok';
   }
 
   /** @throws Problem `no-signing-key`, LogUnavailable while it is not known whether there is one */
@@ -76,7 +78,8 @@ export class AuditWatch implements OnModuleInit, BeforeApplicationShutdown {
   }
 
   /**
-   * The newest checkpoint, after a pass that begins after this call. All who wait for one get the same.
+   * The newest checkpoint, after a pass that begins after this call, and not before the last one has rested. All who wait
+   * for one get the same.
    * @throws Contradiction, LogUnavailable
    */
   fresh(): Promise<KeptCheckpoint | null> {
@@ -97,9 +100,10 @@ export class AuditWatch implements OnModuleInit, BeforeApplicationShutdown {
 
   private async run(key: SignerKey): Promise<void> {
     while (!this.isStopping()) {
-      const began = performance.now();
       const served = this.demands.splice(0);
       this.hurried = served.length > 0;
+      const began = performance.now();
+      this.pace.begin(began);
       try {
         const checkpoint = await this.notary.pass(key, (took) => this.rest(took));
         auditPassSeconds.set((performance.now() - began) / 1000);
@@ -110,8 +114,10 @@ export class AuditWatch implements OnModuleInit, BeforeApplicationShutdown {
           this.note(reasonFor(error instanceof LogUnavailable ? error.cause : error));
         for (const { reject } of served) reject(refusalOf(error));
       }
-      if (this.demands.length === 0)
-        await this.sleepUntil(began + this.settings.auditCheckpointSeconds * 1000);
+      this.pace.end(performance.now());
+      this.noteSlow();
+      await this.pause(this.pace.soonest - performance.now()).catch(() => undefined);
+      if (this.demands.length === 0) await this.sleepUntil(this.pace.due);
     }
     for (const { reject } of this.demands) reject(refusalOf(this.stopping.signal.reason));
   }
@@ -127,11 +133,25 @@ export class AuditWatch implements OnModuleInit, BeforeApplicationShutdown {
     this.failure = failure;
   }
 
-  /** @throws AbortError when the service stops */
-  private async rest(took: number): Promise<void> {
-    if (!this.hurried) await pause(took * REST, undefined, { ref: false, signal: this.stopping.signal });
+  private noteSlow(): void {
+    auditSlow.set(Number(this.pace.isSlow(performance.now())));
   }
 
+  /** @throws AbortError when the service stops */
+  private async rest(took: number): Promise<void> {
+    this.noteSlow();
+    if (this.hurried) return;
+    const from = performance.now();
+    await this.pause(restAfter(took));
+    this.pace.noteRest(performance.now() - from);
+  }
+
+  /** Not ended by those who ask. @throws AbortError when the service stops */
+  private pause(length: number): Promise<void> {
+    return pause(Math.max(0, length), undefined, { ref: false, signal: this.stopping.signal });
+  }
+
+  /** Until then, or until somebody asks. */
   private sleepUntil(time: number): Promise<void> {
     return new Promise((resolve) => {
       const timer = setTimeout(done, Math.max(0, time - performance.now()));

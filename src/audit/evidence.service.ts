@@ -11,8 +11,9 @@ import type { LogTree } from './log-tree.js';
 import { Notary } from './notary.js';
 
 /**
- * What an auditor takes away. Every call is refused with `no-signing-key` where nothing is signed, and one that reads
- * the log with `past-changed` when it is not what it was.
+ * What an auditor takes away. Every call is refused with `no-signing-key` where nothing is signed. Once the log is known
+ * not to be what it was, what speaks of the log as it is (the newest checkpoint, proofs) is refused with `past-changed`,
+ * also of events that nobody touched; what was signed before, and the key, is evidence now and always given.
  */
 @Injectable()
 export class Evidence {
@@ -69,19 +70,23 @@ export class Evidence {
     });
   }
 
-  /** The newest checkpoint, or a fresh one where that does not cover the position. */
+  /** The newest checkpoint, or a fresh one where that does not cover the position or nobody has read it here yet. */
   private async covering(position: number): Promise<KeptCheckpoint> {
     this.watch.requireKey();
     const { position: end, newest } = await this.store.head();
     // What is not in the log yet no fresh one would cover: none is taken for it.
-    const found = newest !== null && newest.size >= Math.min(position, end) ? newest : await this.fresh();
+    const isCovered =
+      newest !== null && newest.size >= Math.min(position, end) && this.notary.hasRead(newest);
+    const found = isCovered ? newest : await this.fresh();
     if (found === null) throw new Problem('no-checkpoint-yet', NONE_YET);
     return found;
   }
 
   private async newest(): Promise<KeptCheckpoint | null> {
     this.watch.requireKey();
-    return (await this.store.head()).newest;
+    const { newest } = await this.store.head();
+    if (this.notary.contradiction) throw pastChanged(this.notary.contradiction);
+    return newest;
   }
 
   private fresh(): Promise<KeptCheckpoint | null> {
@@ -90,7 +95,7 @@ export class Evidence {
   }
 
   private reading<T>(logId: string, work: (tree: LogTree) => Promise<T>): Promise<T> {
-    return refusing(() => this.notary.watching(() => work(this.notary.treeOf(logId))));
+    return refusing(() => this.notary.reading(logId, work));
   }
 }
 
@@ -108,10 +113,12 @@ async function refusing<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    if (error instanceof Contradiction) throw new Problem('past-changed', error.message);
+    if (error instanceof Contradiction) throw pastChanged(error);
     throw error;
   }
 }
+
+const pastChanged = ({ message }: Contradiction): Problem => new Problem('past-changed', message);
 
 function bodyOf(kept: KeptCheckpoint | null): CheckpointBody {
   if (kept === null) throw new Problem('no-checkpoint-yet', NONE_YET);

@@ -9,8 +9,6 @@ const BLOCKS_AT_ONCE = 4;
 /** Called between two statements with the milliseconds that the one before took. */
 export type Rest = (took: number) => Promise<void>;
 
-const noRest: Rest = () => Promise.resolve();
-
 /**
  * The Merkle tree of one log. Of each block of events it remembers the root that it had when it was read first; the
  * rest is read when it is needed. Whatever it reads is hashed from the rows, and must be what it was.
@@ -34,17 +32,16 @@ export class LogTree {
    * @throws Contradiction
    */
   async readAll(size: number, rest: Rest): Promise<void> {
-    await this.readBlocks(0, size, rest);
+    await this.readBlocks(size, rest);
     await this.leaves([size - (size % BLOCK), size]);
     this.seen = Math.max(this.seen, size);
   }
 
   /**
-   * The root over a range, which is a subtree or a whole tree.
+   * The root over a range within {@link size}, which is a subtree or a whole tree.
    * @throws Contradiction
    */
   async root([from, to]: Range): Promise<Buffer> {
-    await this.readBlocks(this.roots.length, to, noRest);
     const frontier = new Frontier();
     let at = from;
     for (; at % BLOCK === 0 && at + BLOCK <= to; at += BLOCK) {
@@ -64,9 +61,9 @@ export class LogTree {
     return leaves.map((leaf) => Buffer.from(leaf, 'hex'));
   }
 
-  private async readBlocks(first: number, size: number, rest: Rest): Promise<void> {
+  private async readBlocks(size: number, rest: Rest): Promise<void> {
     const end = Math.floor(size / BLOCK);
-    for (let from = first; from < end; from += BLOCKS_AT_ONCE) {
+    for (let from = 0; from < end; from += BLOCKS_AT_ONCE) {
       const began = performance.now();
       const to = Math.min(end, from + BLOCKS_AT_ONCE);
       const read = await this.rows.blocks(from, to);

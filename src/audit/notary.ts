@@ -9,14 +9,20 @@ import { NoteError, readVerifierKey, type SignerKey, type VerifierKey } from './
 import type { TreeHead } from './core/proof.js';
 import { LogTree, type Rest } from './log-tree.js';
 
+/** What is known of a log under one name. */
+interface Watched {
+  readonly tree: LogTree;
+  /** The newest checkpoint that this replica has seen, after the log was found to agree with it. */
+  known?: TreeHead;
+  contradiction?: Contradiction;
+}
+
 /** Signs what the log is, once it is sure that the log still is what it was. */
 @Injectable()
 export class Notary {
   private readonly logger = new Logger('Audit');
-  private tree: LogTree | undefined;
-  /** The newest that this replica has seen: of the present log, after it was found to agree with it. */
-  private known: TreeHead | undefined;
-  private contradicted: Contradiction | undefined;
+  /** The log of the last pass. */
+  private log: Watched | undefined;
   /** Warnings that were given, once each. */
   private readonly said = new Set<string>();
 
@@ -27,17 +33,12 @@ export class Notary {
 
   /** Why nothing is signed, until the log is adopted under another name. */
   get contradiction(): Contradiction | undefined {
-    return this.contradicted;
+    return this.log?.contradiction;
   }
 
-  /** The tree of a log. What was found out about a log of another name is over. */
-  treeOf(logId: string): LogTree {
-    if (this.tree?.logId === logId) return this.tree;
-    if (this.contradicted) this.logger.warn(`The log has been adopted as ${logId}: it is signed again.`);
-    this.tree = new LogTree(logId, this.store);
-    this.known = this.contradicted = undefined;
-    auditContradicted.set(0);
-    return this.tree;
+  /** Whether a pass has read what a checkpoint covers, so that a proof needs no more than a few rows. */
+  hasRead({ log_id, size }: Pick<KeptCheckpoint, 'log_id' | 'size'>): boolean {
+    return this.log?.tree.logId === log_id && this.log.tree.size >= size;
   }
 
   /**
@@ -45,33 +46,62 @@ export class Notary {
    * @returns the newest checkpoint; null while there is nothing to sign
    * @throws Contradiction; nothing was signed
    */
-  pass(key: SignerKey, rest: Rest): Promise<KeptCheckpoint | null> {
-    return this.watching(() => this.check(key, rest));
+  async pass(key: SignerKey, rest: Rest): Promise<KeptCheckpoint | null> {
+    // What was signed is read before the log is: whatever is signed meanwhile may be of a longer one.
+    const files = await this.files.largest();
+    const head = await this.store.head();
+    const log = this.enter(head.log_id);
+    return this.watching(log, () => this.check(log, head, files, key, rest));
   }
 
-  /** Does what reads the log; a contradiction that it finds stays. */
-  async watching<T>(work: () => Promise<T>): Promise<T> {
+  /**
+   * Reads a log that a pass {@link hasRead}; a contradiction that is found stays.
+   * @throws Contradiction, also one that was found before or meanwhile: nothing that is read of such a log is good
+   */
+  async reading<T>(logId: string, work: (tree: LogTree) => Promise<T>): Promise<T> {
+    const { log } = this;
+    if (log?.tree.logId !== logId) throw new Error(`The log ${logId} is not the one that was read.`);
+    return this.watching(log, () => work(log.tree));
+  }
+
+  /** What was found out about a log of another name is over. */
+  private enter(logId: string): Watched {
+    if (this.log?.tree.logId === logId) return this.log;
+    if (this.contradiction) this.logger.warn(`The log has been adopted as ${logId}: it is signed again.`);
+    auditContradicted.set(0);
+    return (this.log = { tree: new LogTree(logId, this.store) });
+  }
+
+  private async watching<T>(log: Watched, work: () => Promise<T>): Promise<T> {
     try {
-      return await work();
+      mustStand(log);
+      const done = await work();
+      mustStand(log);
+      return done;
     } catch (error) {
-      if (error instanceof Contradiction && !this.contradicted) {
-        this.contradicted = error;
-        auditContradicted.set(1);
-        this.logger.error(
-          `THE PAST OF THE LOG HAS CHANGED: ${error.message} Nothing is signed until an operator runs npm run log:adopt.`,
-        );
-      }
+      if (error instanceof Contradiction && !log.contradiction) this.contradict(log, error);
       throw error;
     }
   }
 
-  private async check(key: SignerKey, rest: Rest): Promise<KeptCheckpoint | null> {
-    // What was signed is read before the log is: whatever is signed meanwhile may be of a longer one.
-    const files = await this.files.largest();
-    const head = await this.store.head();
-    const tree = this.treeOf(head.log_id);
-    const before = this.known;
-    if (this.contradicted) throw this.contradicted;
+  private contradict(log: Watched, contradiction: Contradiction): void {
+    log.contradiction = contradiction;
+    // Of a log that has another name by now nobody asks any more.
+    if (log !== this.log) return;
+    auditContradicted.set(1);
+    this.logger.error(
+      `THE PAST OF THE LOG HAS CHANGED: ${contradiction.message} Nothing is signed until an operator runs npm run log:adopt.`,
+    );
+  }
+
+  private async check(
+    log: Watched,
+    head: SignedHead,
+    files: ReadonlyMap<string, readonly CheckpointFile[]>,
+    key: SignerKey,
+    rest: Rest,
+  ): Promise<KeptCheckpoint | null> {
+    const { tree, known: before } = log;
     if (head.last !== head.position)
       throw new Contradiction(
         `The head of the log is at ${head.position}, and its last event at ${head.last}.`,
@@ -87,9 +117,11 @@ export class Notary {
     if (filed) await mustAgree(tree, filed, `the checkpoint file of size ${filed.size}`);
 
     const isNew = head.position > (head.newest?.size ?? 0);
+    // A proof that was read meanwhile may have found one.
+    mustStand(log);
     const kept = isNew ? await this.sign(head, tree, key) : head.newest;
     if (kept === null) return null;
-    this.known = { size: kept.size, root: Buffer.from(kept.root, 'hex') };
+    log.known = { size: kept.size, root: Buffer.from(kept.root, 'hex') };
     checkpointPosition.set(kept.size);
     await this.files.put(kept);
     return kept;
@@ -158,6 +190,10 @@ function opened({ log_id, size, note, key }: KeptCheckpoint, own: SignerKey): Ch
 /** A key that was exchanged is named beside the checkpoints that it has signed. */
 function keysFor(text: string, own: SignerKey): VerifierKey[] {
   return text === own.verifier.text ? [own.verifier] : [readVerifierKey(text)];
+}
+
+function mustStand({ contradiction }: Watched): void {
+  if (contradiction) throw contradiction;
 }
 
 async function mustAgree(tree: LogTree, { size, root }: TreeHead, what: string): Promise<void> {

@@ -44,6 +44,8 @@ export interface KilledFleets {
   readonly fleets: readonly (StateView & { readonly notice?: string; readonly receipt?: Receipt })[];
   /** `partial`: the caller may not act on all fleets. */
   readonly scope?: string;
+  /** Of a replay: the fleets that have been made since. */
+  readonly notice?: string;
 }
 
 export type AccessChange = AccessChangesBody['changes'][number];

@@ -11,17 +11,27 @@ export interface Killed {
   readonly convergences: readonly (Convergence | null)[] | undefined;
   /** Not all fleets there are. */
   readonly partial: boolean;
+  /** Of the kill as a whole. */
+  readonly notice: string | undefined;
 }
 
 /** What a kill did, in lines. */
-export function killedLines({ fleets, convergences, partial }: Killed, now: Date, paint: Paint): string[] {
+export function killedLines(
+  { fleets, convergences, partial, notice }: Killed,
+  now: Date,
+  paint: Paint,
+): string[] {
   const arrived = (index: number): string =>
     convergences === undefined ? '' : arrivedWords(convergences[index] ?? null, false);
   const [first] = fleets;
   if (first === undefined) return ['There is no fleet.'];
   if (fleets.length === 1) {
     const parts = [switchWords(first, lastOf(first), now, paint), arrived(0), servingWords(first)];
-    return [parts.filter((part) => part !== '').join(' · '), ...noticeLines(first.notice)];
+    return [
+      parts.filter((part) => part !== '').join(' · '),
+      ...noticeLines(first.notice),
+      ...noticeLines(notice),
+    ];
   }
   const scope = partial ? ' that you may act on (not all there are)' : '';
   const rows = fleets.map((state, index) => [
@@ -33,6 +43,7 @@ export function killedLines({ fleets, convergences, partial }: Killed, now: Date
   return [
     `${paint('red', 'DISABLED')}: ${counted(fleets.length, 'fleet')}${scope}`,
     ...table(['FLEET', 'GENERATION', 'SERVES', ''], rows),
+    ...noticeLines(notice),
   ];
 }
 

@@ -59,7 +59,8 @@ function tell(
 ): void {
   if (!json) {
     const partial = 'scope' in body && body.scope === 'partial';
-    const lines = killedLines({ fleets, convergences, partial }, now(), terminal.paint);
+    const notice = 'fleets' in body ? body.notice : undefined;
+    const lines = killedLines({ fleets, convergences, partial, notice }, now(), terminal.paint);
     for (const line of lines) terminal.out(line);
     return;
   }

@@ -6,6 +6,7 @@ import { ServeAuditors1795840000000 } from '../../migrations/1795840000000-serve
 import { KeepCheckpoints1795840100000 } from '../../migrations/1795840100000-keep-checkpoints.js';
 import { KeepRefusals1795840200000 } from '../../migrations/1795840200000-keep-refusals.js';
 import { AppendSets1795850000000 } from '../../migrations/1795850000000-append-sets.js';
+import { TellAgentsApart1795860000000 } from '../../migrations/1795860000000-tell-agents-apart.js';
 
 /** Every migration, in order; listed one by one so that none is applied by accident of a file name. */
 export const MIGRATIONS = [
@@ -17,4 +18,5 @@ export const MIGRATIONS = [
   KeepCheckpoints1795840100000,
   KeepRefusals1795840200000,
   AppendSets1795850000000,
+  TellAgentsApart1795860000000,
 ];

@@ -7,6 +7,7 @@ const READABLE = [
   ...['migrations', 'log_head', 'events', 'fleet_states', 'command_keys', 'log_adoptions'],
   ...[
     'engine_registrations',
+    'engine_instances',
     'engine_presence',
     'engine_presence_epoch',
     'kill_rolls',
@@ -19,7 +20,11 @@ const CALLABLE = [
   ...['lock_head(bigint)', 'append_batch(jsonb, uuid, bigint)'],
   ...['record_access(double precision, text, text, jsonb)', 'record_refusals(text, jsonb)'],
   'keep_checkpoint(uuid, bigint, bytea, text, text)',
-  ...['report_engines_of(jsonb)', 'remove_engine(text, text)', 'engine_presence_since()'],
+  ...[
+    'report_engines_of(jsonb, integer)',
+    'remove_engine(text, text, uuid, integer)',
+    'engine_presence_since()',
+  ],
   'tally_log(integer)',
 ];
 

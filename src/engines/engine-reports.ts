@@ -1,67 +1,45 @@
 import { type BeforeApplicationShutdown, Injectable } from '@nestjs/common';
 
-import { Database } from '../database/database.js';
-import { LogConnection } from '../event-store/log-connection.js';
 import { Problem } from '../http/problem.js';
-import { LogUnavailable } from '../lora/domain/errors.js';
 import { killAcknowledgedSeconds } from './engine-metrics.js';
 import type { ReportBody } from './engines.dto.js';
+import { type EngineReport, EnginesStore, type Reporter } from './engines.store.js';
 
-/** What `report_engines` answers. */
-interface Stored {
-  /** By engine, the fleet in which it stands registered; empty: in none. */
-  readonly fleets: Readonly<Record<string, string>>;
-  /** Engines whose report was not taken, because they belong to somebody else. */
-  readonly others: readonly string[];
-  readonly completed: readonly { readonly fleet: string; readonly seconds: number }[];
-}
-
-/** Who reports. */
-export interface Reporter {
-  /** Null where nobody is asked who calls. */
-  readonly owner: string | null;
-  /** Whether it may report its own engines only. */
-  readonly onlyOwn: boolean;
-}
-
-interface Waiting {
-  readonly engine: string;
+/** What becomes of a report. */
+export interface Standing {
+  /** The fleet in which the engine stands registered; empty when there is no such fleet. */
   readonly fleet: string;
-  readonly reporter: Reporter;
-  readonly report: ReportBody;
-  readonly tellers: ((fleet: string | Error) => void)[];
+  /** Why the engine is in conflict, whatever its agent says; null when it is not. */
+  readonly conflict: string | null;
+}
+
+interface Waiting extends EngineReport {
+  readonly tellers: ((result: Standing | Error) => void)[];
 }
 
 const BATCH_MAX = 500;
-const STATEMENT_TIMEOUT_MS = 1000;
-const HOPELESS_MS = 1500;
 
 /** Stores what agents report: what arrives while one batch is being stored forms the next one. */
 @Injectable()
 export class EngineReports implements BeforeApplicationShutdown {
-  private readonly connection = new LogConnection(() => this.database.serviceUrl, {
-    name: 'engines',
-    statementTimeoutMs: STATEMENT_TIMEOUT_MS,
-  });
-  /** By engine and owner. */
+  /** By engine, owner and agent. */
   private readonly waiting = new Map<string, Waiting>();
   private readonly listeners = new Set<() => void>();
   private storing: Promise<void> | undefined;
 
-  constructor(private readonly database: Database) {}
+  constructor(private readonly engines: EnginesStore) {}
 
   /**
-   * Stores a report; of several that wait of one engine and owner the last counts.
-   * @returns the fleet in which the engine stands registered; empty when there is no such fleet
+   * Stores a report; of several that wait of one agent the last counts.
    * @throws Problem 403 when the engine belongs to somebody else, LogUnavailable when it was not stored in time
    */
-  store(engine: string, fleet: string, report: ReportBody, reporter: Reporter): Promise<string> {
+  store(engine: string, fleet: string, report: ReportBody, reporter: Reporter): Promise<Standing> {
     return new Promise((resolve, reject) => {
-      const tell = (result: string | Error): void => {
+      const tell = (result: Standing | Error): void => {
         if (result instanceof Error) reject(result);
         else resolve(result);
       };
-      const key = JSON.stringify([engine, reporter.owner]);
+      const key = JSON.stringify([engine, reporter.owner, report.instance_id]);
       const tellers = [...(this.waiting.get(key)?.tellers ?? []), tell];
       this.waiting.set(key, { engine, fleet, report, reporter, tellers });
       this.storing ??= this.storeAll().finally(() => (this.storing = undefined));
@@ -76,7 +54,7 @@ export class EngineReports implements BeforeApplicationShutdown {
 
   async beforeApplicationShutdown(): Promise<void> {
     await this.storing;
-    await this.connection.close();
+    await this.engines.close();
   }
 
   private async storeAll(): Promise<void> {
@@ -85,23 +63,21 @@ export class EngineReports implements BeforeApplicationShutdown {
     while (this.waiting.size > 0) {
       const batch = this.nextBatch();
       try {
-        const { fleets, others, completed } = await this.send(batch);
+        const { fleets, others, contended, completed } = await this.engines.report(batch);
         for (const { seconds } of completed) killAcknowledgedSeconds.observe(seconds);
         for (const { engine, tellers } of batch) {
-          const result = others.includes(engine) ? ofSomebodyElse(engine) : (fleets[engine] ?? '');
+          const standing = { fleet: fleets[engine] ?? '', conflict: contended[engine] ?? null };
+          const result = others.includes(engine) ? ofSomebodyElse(engine) : standing;
           for (const tell of tellers) tell(result);
         }
       } catch (error) {
-        const failure = new LogUnavailable('The report could not be stored.', undefined, undefined, {
-          cause: error,
-        });
-        for (const { tellers } of batch) for (const tell of tellers) tell(failure);
+        for (const { tellers } of batch) for (const tell of tellers) tell(error as Error);
       }
       for (const listener of this.listeners) listener();
     }
   }
 
-  /** Of each engine one report at most: two owners may contend for it. */
+  /** Of each engine one report at most: two owners or agents may contend for it. */
   private nextBatch(): Waiting[] {
     const batch = new Map<string, Waiting>();
     for (const [key, waiting] of this.waiting) {
@@ -111,14 +87,6 @@ export class EngineReports implements BeforeApplicationShutdown {
       this.waiting.delete(key);
     }
     return [...batch.values()];
-  }
-
-  private async send(batch: readonly Waiting[]): Promise<Stored> {
-    const reports = batch.map(({ engine, fleet, report, reporter: { owner, onlyOwn } }) => {
-      return { engine, fleet, report, owner, only_own: onlyOwn };
-    });
-    const sql = 'select report_engines_of($1) as answer';
-    return this.connection.queryWithin<Stored>(HOPELESS_MS, sql, [JSON.stringify(reports)]);
   }
 }
 

@@ -18,6 +18,7 @@ import {
   EnginePageBody,
   EnginePath,
   EnginesQuery,
+  RemovalQuery,
   ReportBody,
   ReportTakenBody,
 } from './engines.dto.js';
@@ -80,13 +81,14 @@ export class EnginesController {
       'By its agent when it stops in good order, or by an operator when the engine is gone for good.',
   })
   @ApiParam({ name: 'id', schema: { type: 'string' } })
+  @ApiQuery({ type: RemovalQuery })
   @ApiNoContentResponse()
   @ApiProblems(400, 404, 503)
   remove(
     @StrictPath(EnginePath) { id }: EnginePath,
-    @StrictQuery(NoQuery) _query: NoQuery,
+    @StrictQuery(RemovalQuery) { instance }: RemovalQuery,
     @FromCaller() caller: Caller,
   ) {
-    return this.engines.remove(caller, id);
+    return this.engines.remove(caller, id, instance);
   }
 }

@@ -46,6 +46,18 @@ export class EnginesQuery {
   cursor?: string;
 }
 
+export class RemovalQuery {
+  @Optional()
+  @IsUUID(undefined, { message: 'must be a UUID' })
+  @ApiPropertyOptional({
+    type: String,
+    format: 'uuid',
+    description:
+      'The agent that stops: when another one reports under the same id, the engine stays registered.',
+  })
+  instance?: string;
+}
+
 /** Null stands for "not known", and must be said. */
 function orNull(): PropertyDecorator {
   return ValidateIf((_, value) => value !== null);
@@ -106,6 +118,17 @@ export class ReportBody {
   @ApiProperty({ enum: REPORTED_STATES })
   state!: ReportedState;
 
+  @ifKnown()
+  @IsUUID(undefined, { message: 'must be a UUID' })
+  @ApiPropertyOptional({
+    type: String,
+    format: 'uuid',
+    nullable: true,
+    description:
+      'Chosen at random by an agent when it starts: two that live at once under one id are a conflict.',
+  })
+  instance_id?: string | null;
+
   @Optional()
   @IsBoolean({ message: 'must be true or false' })
   @ApiPropertyOptional({ type: Boolean, description: 'The hand brake beside the engine is on.' })
@@ -146,6 +169,12 @@ export class ReportTakenBody {
     description: 'The newest generation that this replica knows.',
   })
   generation!: number | null;
+  @ApiProperty({
+    type: String,
+    nullable: true,
+    description: 'That several agents report under this id, and which; null when it is one.',
+  })
+  conflict!: string | null;
 }
 
 export class EngineBody {

@@ -30,15 +30,16 @@ export class EnginesService {
     report: ReportBody,
   ): Promise<ReportTakenBody> {
     const owner = identity.auth === 'none' ? null : identity.actor;
-    const standsIn = await this.reports.store(id, fleet, report, { owner, onlyOwn });
-    if (standsIn === '') throw new UnknownFleet(fleet, this.events.memory.names());
-    if (standsIn !== fleet) {
+    const standing = await this.reports.store(id, fleet, report, { owner, onlyOwn });
+    if (standing.fleet === '') throw new UnknownFleet(fleet, this.events.memory.names());
+    if (standing.fleet !== fleet) {
       const detail =
-        `Engine ${id} stands registered in fleet ${standsIn}. Give this one another id, ` +
+        `Engine ${id} stands registered in fleet ${standing.fleet}. Give this one another id, ` +
         `or DELETE /engines/${id} when that one is gone.`;
       throw new Problem('engine-in-other-fleet', detail);
     }
-    return { id, fleet, generation: this.events.memory.get(fleet)?.generation ?? null };
+    const generation = this.events.memory.get(fleet)?.generation ?? null;
+    return { id, fleet, generation, conflict: standing.conflict };
   }
 
   async page(
@@ -61,13 +62,16 @@ export class EnginesService {
     return engine;
   }
 
-  /** @throws Problem 404 when no engine of that id stands registered, 403 when it is not the caller's to remove */
-  async remove({ identity, onlyOwn }: Caller, id: string): Promise<void> {
+  /**
+   * Ends the registration of an engine; for one of several agents under its id only that agent.
+   * @throws Problem 404 when no engine of that id stands registered, 403 when it is not the caller's to remove
+   */
+  async remove({ identity, onlyOwn }: Caller, id: string, instance: string | undefined): Promise<void> {
     if (identity.fleets !== null || onlyOwn) {
       const { owner } = await this.one(identity, id);
       if (onlyOwn && owner !== identity.actor) throw ofSomebodyElse(id);
     }
-    if ((await this.engines.remove(id, identity.actor)) === null) throw noSuchEngine(id);
+    if ((await this.engines.remove(id, identity.actor, instance ?? null)) === null) throw noSuchEngine(id);
   }
 }
 

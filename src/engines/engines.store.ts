@@ -3,7 +3,8 @@ import { Inject, Injectable } from '@nestjs/common';
 import { SETTINGS, type Settings } from '../config/settings.js';
 import { Database } from '../database/database.js';
 import type { Counted, Standings } from './convergence.js';
-import type { EngineBody } from './engines.dto.js';
+import type { EngineBody, ReportBody } from './engines.dto.js';
+import { LogConnection } from '../event-store/log-connection.js';
 import { ask } from '../event-store/unavailable.js';
 
 /** Which engines a question is about. */
@@ -16,13 +17,67 @@ export interface EngineFilter {
   readonly limit: number;
 }
 
+/** Who reports. */
+export interface Reporter {
+  /** Null where nobody is asked who calls. */
+  readonly owner: string | null;
+  /** Whether it may report its own engines only. */
+  readonly onlyOwn: boolean;
+}
+
+export interface EngineReport {
+  readonly engine: string;
+  readonly fleet: string;
+  readonly report: ReportBody;
+  readonly reporter: Reporter;
+}
+
+/** What becomes of reports. */
+export interface Reported {
+  /** By engine, the fleet in which it stands registered; empty: in none. */
+  readonly fleets: Readonly<Record<string, string>>;
+  /** Engines whose report was not taken, because they belong to somebody else. */
+  readonly others: readonly string[];
+  /** By engine, why it is in conflict. */
+  readonly contended: Readonly<Partial<Record<string, string>>>;
+  /** Kills that the last engine on their roll has acknowledged by these reports. */
+  readonly completed: readonly { readonly fleet: string; readonly seconds: number }[];
+}
+
+const STATEMENT_TIMEOUT_MS = 1000;
+const HOPELESS_MS = 1500;
+
 /** The SQL of the engines' tables. Every call that fails for the database's sake throws LogUnavailable. */
 @Injectable()
 export class EnginesStore {
+  /** Of its own, so that reports are never in the way of a command. */
+  private readonly connection = new LogConnection(() => this.database.serviceUrl, {
+    name: 'engines',
+    statementTimeoutMs: STATEMENT_TIMEOUT_MS,
+  });
+
   constructor(
     @Inject(SETTINGS) private readonly settings: Settings,
     private readonly database: Database,
   ) {}
+
+  /** Stores reports, of each engine one at most. */
+  report(batch: readonly EngineReport[]): Promise<Reported> {
+    const reports = batch.map(({ engine, fleet, report, reporter: { owner, onlyOwn } }) => {
+      return { engine, fleet, report, owner, only_own: onlyOwn };
+    });
+    const parameters = [JSON.stringify(reports), this.settings.engineTtlSeconds];
+    const sql = 'select report_engines_of($1, $2) as answer';
+    return ask(
+      () => this.connection.queryWithin<Reported>(HOPELESS_MS, sql, parameters),
+      'The report could not be stored.',
+    );
+  }
+
+  /** Ends the connection of the reports. */
+  close(): Promise<void> {
+    return this.connection.close();
+  }
 
   /** Engines that stand registered, by id. */
   list({ fleets, id, after, limit }: EngineFilter): Promise<EngineBody[]> {
@@ -41,12 +96,16 @@ export class EnginesStore {
     return row;
   }
 
-  /** Ends the registration of an engine. @returns its fleet, null when it had none */
-  async remove(id: string, actor: string): Promise<string | null> {
-    const [row] = await this.rows<{ fleet: string | null }>('select remove_engine($1, $2) as fleet', [
-      id,
-      actor,
-    ]);
+  /**
+   * Ends the registration of an engine; for one of several agents under its id only that agent.
+   * @returns its fleet, null when it had none
+   */
+  async remove(id: string, actor: string, instance: string | null): Promise<string | null> {
+    const parameters = [id, actor, instance, this.settings.engineTtlSeconds];
+    const [row] = await this.rows<{ fleet: string | null }>(
+      'select remove_engine($1, $2, $3, $4) as fleet',
+      parameters,
+    );
     return row?.fleet ?? null;
   }
 

@@ -70,15 +70,21 @@ interface AcceptedRow {
   readonly was_ever_active: boolean;
 }
 
-/** An event with the states around it, since when its fleet is disabled, and whether its version was ever active. */
+/**
+ * An event with the states around it, since when its fleet is disabled, and whether its version was ever active.
+ * Rows are compared, and ordered by all their columns, wherever one is looked for: only the index of these columns
+ * answers that. With `fleet = …` the planner goes through the log by position as soon as it thinks the fleet common.
+ */
 const ACCEPTED = `
   select coalesce(jsonb_agg(jsonb_build_object(
     'position', e.position, 'recorded_at', rfc3339(e.recorded_at), 'body', e.body, 'state', s.state,
     'leaf', encode(e.leaf_hash, 'hex'),
     'before', before.state, 'since', rfc3339(since.recorded_at), 'since_actor', since.actor,
-    'was_ever_active', exists (
-      select from events a where a.fleet = e.fleet and a.to_version = e.adapter_version and a.enabled
-        and a.position < e.position)
+    'was_ever_active', coalesce((
+      select true from events a
+      where a.enabled and (a.fleet, a.to_version, a.position) > (e.fleet, e.adapter_version, 0)
+        and (a.fleet, a.to_version, a.position) < (e.fleet, e.adapter_version, e.position)
+      order by a.fleet, a.to_version, a.position limit 1), false)
   ) order by e.position), '[]') as answer
   from events e
   join fleet_states s on s.fleet = e.fleet and s.generation = e.position
@@ -88,10 +94,11 @@ const ACCEPTED = `
   ) before on true
   left join lateral (
     select d.recorded_at, d.actor from events d
-    where d.fleet = e.fleet and d.position < e.position and d.position > coalesce((
-      select u.position from events u where u.fleet = e.fleet and u.enabled and u.position < e.position
-      order by u.position desc limit 1), 0)
-    order by d.position limit 1
+    where (d.fleet, d.position) < (e.fleet, e.position) and (d.fleet, d.position) > (e.fleet, coalesce((
+      select u.position from events u
+      where u.enabled and (u.fleet, u.position) < (e.fleet, e.position) and (u.fleet, u.position) > (e.fleet, 0)
+      order by u.fleet desc, u.position desc limit 1), 0))
+    order by d.fleet, d.position limit 1
   ) since on e.type = 'LoraDisabled' and not (before.state ->> 'enabled')::boolean
   where e.position between $1 and $2
 `;

@@ -40,7 +40,7 @@ export class ComponentsBody {
   @ApiProperty({
     enum: AUDIT_STATES,
     description:
-      'Whether the past of the log is checked and signed; `off`: there is no key; `contradicted`: it is not what it was.',
+      'Whether the past of the log is checked and signed; `off`: there is no key; `slow`: a check takes longer than AUDIT_CHECKPOINT_SECONDS; `failing`: it cannot be checked now; `contradicted`: it is not what it was.',
   })
   audit!: AuditState;
 }

@@ -6,7 +6,7 @@ import { EventStore } from '../event-store/event-store.js';
 import type { FleetSnapshot } from '../event-store/log-memory.js';
 import type { Appended, Outcome } from '../event-store/submission.js';
 import { Answer, jsonHeaders } from '../http/answer.js';
-import type { Scoped } from '../http/identity.js';
+import { type Identity, mayReach, scopeOf } from '../http/identity.js';
 import { within } from './deadline.js';
 import { LogUnavailable } from './domain/errors.js';
 import type { Histories } from './domain/histories.js';
@@ -67,7 +67,10 @@ export class CommandAnswers {
   }
 
   /** The answer to a command of all fleets. The states come without their histories: with many fleets they would make the answer megabytes long. */
-  async all({ outcome, key, deadline, notices }: Taken, scope: Scoped): Promise<Answer<FleetsAnswerBody>> {
+  async all(
+    { outcome, key, deadline, notices }: Taken,
+    identity: Identity,
+  ): Promise<Answer<FleetsAnswerBody>> {
     if (outcome.type === 'unchanged') throw new Error('A command of all fleets makes none.');
     const compose = async (): Promise<Answer<FleetsAnswerBody>> => {
       const fleets: FleetAnswerBody[] = [];
@@ -83,10 +86,19 @@ export class CommandAnswers {
           ...(notice === undefined ? {} : { notice }),
         });
       }
+      const notice = outcome.type === 'replayed' ? this.missed(fleets, identity) : {};
       const headers = receiptHeader(fleets.map(({ receipt }) => receipt));
-      return new Answer({ fleets, ...scope }, { ...headers, ...replayHeaders(outcome, newest) });
+      const body = { fleets, ...notice, ...scopeOf(identity) };
+      return new Answer(body, { ...headers, ...replayHeaders(outcome, newest) });
     };
     return within(deadline, compose(), answerLost(key));
+  }
+
+  /** The fleets that the first answer could not name: whoever kills all of them again shall not think them dead. */
+  private missed(told: readonly FleetAnswerBody[], identity: Identity): { notice?: string } {
+    const known = new Set(told.map(({ fleet }) => fleet));
+    const since = this.store.memory.names().filter((name) => !known.has(name) && mayReach(identity, name));
+    return since.length === 0 ? {} : { notice: madeSince(since) };
   }
 
   /** What was accepted: as this replica has just seen it, or else from the log. */
@@ -175,6 +187,16 @@ function movedOn({ generation, state }: StoredState): string {
   return (
     `This is the first answer again; the fleet has moved on to generation ${generation} since, ` +
     `and LoRA is ${state.enabled ? 'ENABLED' : 'DISABLED'} now.`
+  );
+}
+
+const NAMED_MAX = 20;
+
+function madeSince(names: readonly string[]): string {
+  const named = names.slice(0, NAMED_MAX).join(', ') + (names.length > NAMED_MAX ? ', …' : '');
+  return (
+    `This is the first answer again: fleets made since are NOT killed by it (${names.length}: ${named}). ` +
+    'To kill them too, send the kill again without this Idempotency-Key.'
   );
 }
 

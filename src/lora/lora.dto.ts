@@ -210,6 +210,8 @@ export class FleetAnswerBody extends FleetStateBody {
 
 export class FleetsAnswerBody extends ScopedBody {
   @ApiProperty({ type: [FleetAnswerBody] }) fleets!: FleetAnswerBody[];
+  @ApiPropertyOptional({ type: String, description: 'Of a replay: which fleets have been made since.' })
+  notice?: string;
 }
 
 export class FleetPageBody extends ScopedBody {

@@ -9,7 +9,6 @@ import { EventStore } from '../event-store/event-store.js';
 import type { Confirmed, Submission } from '../event-store/submission.js';
 import { Answer } from '../http/answer.js';
 import type { Caller } from '../http/caller.js';
-import { scopeOf } from '../http/identity.js';
 import type { Lenient } from '../http/params.js';
 import { Problem } from '../http/problem.js';
 import { Arrival } from './arrival.js';
@@ -93,9 +92,8 @@ export class LoraService {
     const ignored = [...target.ignored, ...body.ignored];
     const command = disableCommand(target.fleet, body.value);
     if (!everywhere) return this.one({ command, caller, ignored });
-    const scope = scopeOf(caller.identity);
     const answered = await this.carryOut({ command, caller, ignored }, (taken) =>
-      this.answers.all(taken, scope),
+      this.answers.all(taken, caller.identity),
     );
     const wait = preferredWait(caller);
     return wait === undefined ? answered : this.arrival.all(answered, wait);

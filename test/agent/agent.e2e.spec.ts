@@ -56,7 +56,8 @@ describe('the agent, as a process', () => {
     const asked = performance.now();
     expect(await agent.end('SIGTERM')).toBe(0);
     expect(performance.now() - asked).toBeLessThan(3_000);
-    expect(plane.deletes).toEqual(['/engines/engine-1?fleet=default']);
+    const [listens] = agent.lines().filter(({ message }) => message === 'agent listens');
+    expect(plane.deletes).toEqual([`/engines/engine-1?instance=${String(listens?.instance)}`]);
     for (const line of agent.lines()) {
       expect(line).toMatchObject({ time: expect.stringMatching(/Z$/), level: expect.any(String) });
     }

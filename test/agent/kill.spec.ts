@@ -208,5 +208,5 @@ it('an agent that stops takes its row away when its engine serves the base model
   const { plane, running } = await start(new MemoryEngine(), {}, killed);
   await acknowledged(plane, 2);
   await running.stop();
-  expect(plane.deletes).toEqual(['/engines/engine-1?fleet=default']);
+  expect(plane.deletes).toEqual([`/engines/engine-1?instance=${running.agent.instance}`]);
 });

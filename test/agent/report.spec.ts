@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
+import { getMetadataStorage } from 'class-validator';
 
 import { ControlPlane } from '../../src/agent/control-plane.js';
 import { EngineError } from '../../src/agent/driver.js';
@@ -7,6 +8,9 @@ import { Reporter } from '../../src/agent/reporter.js';
 import type { Sight } from '../../src/agent/reconciler.js';
 import type { Target } from '../../src/agent/target.js';
 import { TIMING } from '../../src/agent/timing.js';
+import { REPORTED_STATES, type ReportedState } from '../../src/engines/convergence.js';
+import { ReportBody } from '../../src/engines/engines.dto.js';
+import { faultsOf } from '../../src/http/validation.js';
 import { eventually } from '../support/http.js';
 import { FakeControlPlane, OTHER_LOG, state } from './fake-control-plane.js';
 import { MemoryEngine } from './memory-engine.js';
@@ -31,6 +35,7 @@ const expired = under({ desired: { adapter: null, why: 'lease-expired' } });
 const down = new EngineError('unreachable', 'refused');
 const cannot = new EngineError('unsupported', 'needs-restart');
 const engine = new MemoryEngine();
+const INSTANCE = '33333333-0000-4000-8000-000000000000';
 
 describe('what is reported', () => {
   const source: ReportSource = {
@@ -41,6 +46,7 @@ describe('what is reported', () => {
     localKill: false,
     driver: engine,
     agentVersion: '1.2.3',
+    instance: INSTANCE,
   };
 
   it('is everything that the control plane shows of an engine', () => {
@@ -53,8 +59,22 @@ describe('what is reported', () => {
       capabilities: { runtime_load: true, kill_is_sticky: true, observes_path: true, drains: false },
       base_model: 'base',
       agent_version: '1.2.3',
+      instance_id: INSTANCE,
       last_error: null,
     });
+  });
+
+  it('is what the service takes: the same fields, each of which it finds in order', () => {
+    const report = reportOf({ ...source, failure: down });
+    expect(faultsOf(ReportBody, report).faults).toEqual([]);
+    expect(faultsOf(ReportBody, { ...report, more: 1 }).faults).toHaveLength(1);
+    const taken = getMetadataStorage().getTargetValidationMetadatas(ReportBody, '', false, false);
+    const fields = new Set(taken.map(({ propertyName }) => propertyName));
+    expect([...fields].sort()).toEqual(Object.keys(report).sort());
+    // Does not compile when one of the two knows a state that the other does not.
+    const states: readonly EngineState[] = REPORTED_STATES;
+    const known: readonly ReportedState[] = states;
+    for (const state of known) expect(faultsOf(ReportBody, { ...report, state }).faults).toEqual([]);
   });
 
   it.each<[string, Partial<ReportSource>, EngineState]>([
@@ -193,9 +213,18 @@ describe('reports', () => {
         localKill: false,
         driver: engine,
         agentVersion: '1',
+        instance: INSTANCE,
       });
     const replicas = [new ControlPlane(plane.url, 'default')];
-    const reporter = new Reporter('e', replicas, report, wait, 10, TIMING, () => undefined);
+    const reporter = new Reporter(
+      { id: 'e', instance: INSTANCE },
+      replicas,
+      report,
+      wait,
+      10,
+      TIMING,
+      () => undefined,
+    );
     reporter.start();
     later(() => reporter.stop());
     await eventually(() => asked === 1);

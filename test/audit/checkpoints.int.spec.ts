@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 
 import type { CheckpointBody, CheckpointsBody } from '../../src/audit/audit.dto.js';
 import { KEY_NAME, openCheckpoint, signCheckpoint } from '../../src/audit/core/checkpoint.js';
@@ -10,11 +10,13 @@ import { sha256 } from '../../src/audit/core/leaf.js';
 import { rootOf } from '../../src/audit/core/merkle.js';
 import { generateSignerKey } from '../../src/audit/core/note.js';
 import { BLOCK } from '../../src/audit/audit.store.js';
+import { Notary } from '../../src/audit/notary.js';
 import { lengthen } from './long-log.js';
 import { startApp, type TestApp } from '../support/app.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { eventually } from '../support/http.js';
 import { lockHead } from '../support/head-lock.js';
+import { Metrics } from '../support/metrics.js';
 import { expectInvalid, expectProblem, headOf } from '../support/problem.js';
 
 const key = generateSignerKey(KEY_NAME);
@@ -50,6 +52,27 @@ const asked = async ({ api }: TestApp, query: string): Promise<CheckpointBody> =
 const fresh = (service: TestApp) => asked(service, '?fresh=true');
 const newest = (service: TestApp) => asked(service, '');
 const deploy = ({ api }: TestApp, version: string) => api.post('/lora/deploy', { adapter_version: version });
+
+/** Keeps passes that begin from now on from reading the checkpoints. */
+async function holdPasses() {
+  const holder = await database.connect();
+  await holder.query('begin; lock table checkpoints in access exclusive mode');
+  const waiting = () =>
+    database.query(
+      `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
+       and application_name = 'lora-control-plane audit'`,
+    );
+  return {
+    /** Until one waits. */
+    reached: () => eventually(async () => (await waiting()).length === 1),
+    /** After so many seconds. */
+    end: async (seconds = 0) => {
+      await holder.query('select pg_sleep($1)', [seconds]);
+      await holder.query('rollback');
+      await holder.end();
+    },
+  };
+}
 
 /** The root over the log's own leaves, by the core. */
 async function rootNow(): Promise<string> {
@@ -93,23 +116,39 @@ describe('a checkpoint', () => {
     expect(await newest(service)).toStrictEqual(second);
   });
 
-  it('is taken by itself, again and again', async () => {
+  it('is taken by itself, again and again, and health says when that takes longer than it should', async () => {
     const service = await start({ AUDIT_CHECKPOINT_SECONDS: '1' });
-    for (const version of ['v2', 'v3']) {
-      await deploy(service, version);
-      const size = await headOf(database);
-      await eventually(async () => (await newest(service)).size === size);
-    }
+    await deploy(service, 'v2');
+    const first = await headOf(database);
+    await eventually(async () => (await newest(service)).size === first);
+    expect((await service.api.get('/health')).body).toMatchObject({ components: { audit: 'ok' } });
+    const held = await holdPasses();
+    await deploy(service, 'v3');
+    await held.reached();
+    await held.end(1.1);
+    await eventually(async () => (await Metrics.of(service.api)).value('lora_audit_slow') === 1);
+    expect((await service.api.get('/health')).body).toMatchObject({
+      status: 'degraded',
+      components: { audit: 'slow' },
+    });
+    await eventually(async () => (await newest(service)).size === first + 1);
   });
 
-  it('covers a log that is longer than a block of the tree', async () => {
-    await lengthen(database, 2 * BLOCK);
+  it('costs no more when many ask for one: they share a pass, which begins when the last one has rested', async () => {
     const service = await start();
-    for (const version of ['v4', 'v5']) {
-      const { size, root } = await fresh(service);
-      expect([size, root]).toStrictEqual([await headOf(database), await rootNow()]);
-      await deploy(service, version);
-    }
+    await fresh(service);
+    const passes = jest.spyOn(service.app.get(Notary), 'pass');
+    const held = await holdPasses();
+    const asking = fresh(service);
+    await held.reached();
+    const others = Array.from({ length: 20 }, () => fresh(service));
+    await held.end(0.2);
+    const ended = performance.now();
+    const answers = [await asking, ...(await Promise.all(others))];
+    // Three times the 200 ms that it took at least, less what has gone by before `ended`.
+    expect(performance.now() - ended).toBeGreaterThan(500);
+    expect(passes).toHaveBeenCalledTimes(2);
+    expect(new Set(answers.map(({ note }) => note)).size).toBe(1);
   });
 
   it('of one size is signed once, whoever signs first', async () => {
@@ -139,22 +178,11 @@ describe('a checkpoint', () => {
     } finally {
       await held.release();
     }
-    // Somebody keeps the table of checkpoints from being read.
-    const holder = await database.connect();
-    await holder.query('begin; lock table checkpoints in access exclusive mode');
+    const passes = await holdPasses();
     const waiting = fresh(service);
-    await eventually(
-      async () =>
-        (
-          await database.query(
-            `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
-             and application_name = 'lora-control-plane audit'`,
-          )
-        ).length === 1,
-    );
+    await passes.reached();
     expect((await service.api.post('/lora/disable')).status).toBe(200);
-    await holder.query('rollback');
-    await holder.end();
+    await passes.end();
     expect((await waiting).size).toBeGreaterThan(0);
   });
 
@@ -272,4 +300,15 @@ describe('the key', () => {
       components: { audit: 'off' },
     });
   });
+});
+
+// Last: a pass takes longer from here on.
+it('a checkpoint covers a log that is longer than a block of the tree', async () => {
+  await lengthen(database, 2 * BLOCK);
+  const service = await start();
+  for (const version of ['v4', 'v5']) {
+    const { size, root } = await fresh(service);
+    expect([size, root]).toStrictEqual([await headOf(database), await rootNow()]);
+    await deploy(service, version);
+  }
 });

@@ -4,9 +4,10 @@ import { join } from 'node:path';
 
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 
-import type { CheckpointBody } from '../../src/audit/audit.dto.js';
+import type { CheckpointBody, CheckpointsBody } from '../../src/audit/audit.dto.js';
 import { AuditStore } from '../../src/audit/audit.store.js';
 import { CheckpointFiles } from '../../src/audit/checkpoint-files.js';
+import { Contradiction } from '../../src/audit/contradiction.js';
 import { KEY_NAME, openCheckpoint } from '../../src/audit/core/checkpoint.js';
 import { generateSignerKey } from '../../src/audit/core/note.js';
 import { Notary } from '../../src/audit/notary.js';
@@ -165,12 +166,77 @@ it('a past that has changed is noticed by the next pass, nobody asking, and comm
   expect((await service.api.post('/lora/disable')).status).toBe(200);
   expect((await service.api.get('/health/ready')).status).toBe(200);
   expect((await Metrics.of(service.api)).value('lora_audit_contradicted')).toBe(1);
-  // What was signed before is as good as it was.
-  expect((await service.api.get('/audit/checkpoint')).body.note).toBe(note);
+  // Nothing that speaks of the log as it is looks healthy, of events that nobody touched neither.
+  for (const path of [
+    '/audit/checkpoint',
+    '/audit/proof/1',
+    '/audit/proof/7',
+    '/audit/consistency?from=1&to=7',
+  ])
+    expectProblem(await service.api.get(path), 'past-changed', path.split('?')[0] ?? '');
+  // What was signed before is the evidence.
+  const { checkpoints: kept } = (await service.api.get('/audit/checkpoints'))
+    .body as unknown as CheckpointsBody;
+  expect(kept.map((each) => each.note)).toContain(note);
+  expect((await service.api.get('/audit/key')).body.key).toBe(key.verifier.text);
   // Mended behind its back it is not trusted either.
   await database.query(`update events set actor = 'anonymous' where position = 2`);
   await expectRefused(service, /Event 2 /);
   expect(alarms()).toStrictEqual([expect.stringMatching(/Event 2 /)]);
+});
+
+describe('a proof that is still read while the log is adopted', () => {
+  const adopt = async () => {
+    const owner = await database.connect();
+    await adoptLog(owner);
+    await owner.end();
+  };
+  /** One that waits until it is told to end. */
+  async function slowProof(watcher: Notary): Promise<(error?: Error) => Promise<void>> {
+    const kept = await watcher.pass(key, noRest);
+    if (!kept) throw new Error('There is a log.');
+    let end: (error?: Error) => void = () => undefined;
+    const read = new Promise<void>((resolve, reject) => {
+      end = (error) => {
+        if (error) reject(error);
+        else resolve();
+      };
+    });
+    const proof = watcher.reading(kept.log_id, () => read);
+    return (error) => {
+      end(error);
+      return proof;
+    };
+  }
+
+  it('does not forget what was found out about the log since', async () => {
+    const watcher = notary();
+    const endProof = await slowProof(watcher);
+    await adopt();
+    await watcher.pass(key, noRest);
+    await database.query(`update events set actor = 'eve' where position = 2`);
+    await expect(watcher.pass(key, noRest)).rejects.toThrow(/Event 2/);
+    await endProof();
+    expect(watcher.contradiction?.message).toMatch(/Event 2/);
+    await expect(watcher.pass(key, noRest)).rejects.toThrow(/Event 2/);
+  });
+
+  it('says nothing against the log that was adopted', async () => {
+    const watcher = notary();
+    const endProof = await slowProof(watcher);
+    await adopt();
+    await watcher.pass(key, noRest);
+    await expect(endProof(new Contradiction('of the old one'))).rejects.toThrow('of the old one');
+    expect(watcher.contradiction).toBeUndefined();
+  });
+
+  it('is not good when the log was found changed meanwhile', async () => {
+    const watcher = notary();
+    const endProof = await slowProof(watcher);
+    await database.query(`update events set actor = 'eve' where position = 2`);
+    await expect(watcher.pass(key, noRest)).rejects.toThrow(/Event 2/);
+    await expect(endProof()).rejects.toThrow(/Event 2/);
+  });
 });
 
 describe('a log that was restored from an older backup', () => {

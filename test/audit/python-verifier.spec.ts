@@ -81,6 +81,7 @@ const cases: [string, readonly Line[], string, string, string][] = [
 
 it('is printed whole', () => {
   expect(program).toContain('UNALTERED');
+  expect(program.split('\n').filter((line) => line !== '').length).toBeLessThan(50);
 });
 
 it.each(cases)('tells of a log %s', async (_, lines, checkpoint, by, said) => {

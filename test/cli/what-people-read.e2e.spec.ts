@@ -441,4 +441,16 @@ describe('what people read of loractl', () => {
     };
     expect(killed).toHaveLength(fleets + 1);
   });
+
+  it('says which fleets a kill that is told again did not kill', async () => {
+    const kill = () => run('kill', '--all', '--key', `${fleet}-all`);
+    expect((await kill()).out).not.toContain('notice');
+    expect((await replica.api.send('PUT', `/fleets/${fleet}-since`)).status).toBe(201);
+    expect((await kill()).out).toMatch(
+      new RegExp(
+        `^notice: This is the first answer again: fleets made since are NOT killed by it \\(1: ${fleet}-since\\)\\.`,
+        'm',
+      ),
+    );
+  });
 });

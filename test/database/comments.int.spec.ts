@@ -20,6 +20,7 @@ it('the tables are those that are known here', async () => {
     'checkpoints',
     'command_keys',
     'disabled_spells',
+    'engine_instances',
     'engine_presence',
     'engine_presence_epoch',
     'engine_registrations',

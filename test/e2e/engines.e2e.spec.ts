@@ -7,7 +7,7 @@ import { createDatabase, type TestDatabase } from '../support/database.js';
 import { LlamacppEngine } from '../support/engines/llamacpp.js';
 import { MaxEngine } from '../support/engines/max.js';
 import { SglangEngine } from '../support/engines/sglang.js';
-import type { TestEngine } from '../support/engines/test-engine.js';
+import type { Answer, TestEngine } from '../support/engines/test-engine.js';
 import { VllmEngine } from '../support/engines/vllm.js';
 import { type Api, eventually } from '../support/http.js';
 import { type Replica, startReplica } from '../support/replica.js';
@@ -57,7 +57,7 @@ beforeAll(async () => {
         LORA_URL: (nth % 2 === 0 ? urls : [...urls].reverse()).join(),
         GATEWAY_STRIPS_LORA: 'true',
         RECONCILE_SECONDS: '1',
-        UNLOAD_TIMEOUT_SECONDS: '4',
+        UNLOAD_TIMEOUT_SECONDS: '3',
         LORA_OPERATION_TIMEOUT_SECONDS: '8',
       }),
     ),
@@ -105,6 +105,9 @@ async function kill(wait: number): Promise<{ status: number; convergence: Conver
   return { status, convergence: body.convergence as unknown as Convergence };
 }
 
+const acknowledgements = (generation: number): Promise<{ engine: string }[]> =>
+  database.query('select engine from kill_acknowledgements where generation = $1', [generation]);
+
 const served = (): readonly string[] => Object.values(engines).flatMap(({ adapters }) => [...adapters]);
 
 describe('a kill with eight engines of four kinds', () => {
@@ -113,10 +116,7 @@ describe('a kill with eight engines of four kinds', () => {
     const { status, convergence: found } = await kill(30);
     expect({ status, found }).toMatchObject({ status: 200, found: { converged: true, acknowledged: 8 } });
     expect(served()).toEqual([]);
-    const rows = await database.query('select engine from kill_acknowledgements where generation = $1', [
-      found.generation,
-    ]);
-    expect(rows).toHaveLength(8);
+    expect(await acknowledgements(found.generation)).toHaveLength(8);
   });
 
   it('ends a slow load, and what that brings later is unloaded', async () => {
@@ -176,6 +176,32 @@ describe('a kill with eight engines of four kinds', () => {
     });
     await arrived();
     expect(served()).toEqual([]);
+  });
+
+  it('is not called arrived where an unload failed and the list broke after it, and arrives when they work', async () => {
+    const refused: Answer = { status: 500, body: { error: { message: 'no', type: 'InternalServerError' } } };
+    const mendUnload = vllmToo.always('/v1/unload_lora_adapter', { acts: false, answer: refused });
+    const { status, convergence: found } = await kill(1);
+    expect({ status, found }).toMatchObject({ status: 202, found: { acknowledged: 7, pending: ['vllm-2'] } });
+    for (const answer of [refused, 'cut', { status: 200, body: {} }] as const) {
+      const mendList = vllmToo.always('/v1/models', { acts: false, answer });
+      await asked('/v1/models');
+      expect(await convergence()).toMatchObject({ converged: false, acknowledged: 7 });
+      mendList();
+    }
+    // It sees again that the adapter is there, and goes on trying.
+    await asked('/v1/unload_lora_adapter');
+    expect(vllmToo.adapters).toEqual(['v1']);
+    expect(await acknowledgements(found.generation)).not.toContainEqual({ engine: 'vllm-2' });
+    mendUnload();
+    await arrived();
+    expect(served()).toEqual([]);
+    expect(await acknowledgements(found.generation)).toContainEqual({ engine: 'vllm-2' });
+
+    async function asked(path: string): Promise<void> {
+      const before = vllmToo.calls.filter((call) => call.path === path).length;
+      await vllmToo.called(path, before + 1);
+    }
   });
 
   it('arrives although a replica dies in the middle of it', async () => {

@@ -335,18 +335,23 @@ describe('a command with Prefer: wait', () => {
   });
 
   it('of other commands has it too', async () => {
-    for (const [path, body] of [
+    const commands = [
       ['deploy', { adapter_version: 'v2' }],
       ['rollback', {}],
       ['enable', {}],
-    ] as const) {
-      await put(one, 'a', null, [], { state: 'pending' });
-      const reply = await one.api.post(`/lora/${path}?fleet=${fleet}`, body, { prefer: 'wait=1' });
+    ] as const;
+    const waits = commands.map(async ([command, body]) => {
+      const own = `${fleet}-${command}`;
+      await one.api.send('PUT', `/fleets/${own}`, { body: { adapter_version: 'v1' } });
+      const { body: pending } = report('a', null, [], { state: 'pending' });
+      await one.api.send('PUT', `/engines/${own}-a?fleet=${own}`, { body: pending });
+      const reply = await one.api.post(`/lora/${command}?fleet=${own}`, body, { prefer: 'wait=1' });
       expect(reply).toMatchObject({
         status: 202,
-        body: { convergence: { generation: stateOf(reply).generation, pending: [name('a')] } },
+        body: { convergence: { generation: stateOf(reply).generation, pending: [`${own}-a`] } },
       });
-    }
+    });
+    await Promise.all(waits);
   });
 });
 

@@ -20,12 +20,12 @@ beforeAll(async () => {
   await appendBatch(through(owner), [entry({ a: 0 }), entry({ a: 0 })]);
   await adoptLog(owner);
   await owner.query(`select report_engines_of(
-    '[{"engine":"e","fleet":"a","owner":"token:e","only_own":true,"report":{"state":"pending"}}]')`);
+    '[{"engine":"e","fleet":"a","owner":"token:e","only_own":true,"report":{"state":"pending"}}]', 15)`);
   await owner.query(`select record_access(0, 'here', null, '{"access":"open","tokens":[]}')`);
   await owner.query(`select keep_checkpoint(log_id, 1, sha256('a'), 'note', 'key') from log_head`);
   await owner.query(`select record_refusals('here', '[{"refusal":"0193a1b2-0000-7000-8000-000000000001","age":0,
     "actor":"token:e","auth":"token","call":"GET /lora/status","status":403,"code":"forbidden","left_out":0}]')`);
-  await owner.query("select remove_engine('e', 'anonymous')");
+  await owner.query("select remove_engine('e', 'anonymous', null, 15)");
 });
 afterAll(async () => {
   await owner.end();
@@ -185,6 +185,7 @@ describe('the role of the service', () => {
       [
         ...EVIDENCE,
         ...TALLIES,
+        'engine_instances',
         'engine_presence',
         'engine_presence_epoch',
         'fleet_states',
@@ -310,6 +311,7 @@ it('every trigger that protects the log fires for everybody, always', async () =
     { table: 'checkpoints', trigger: 'checkpoints_are_kept', enabled: 'A' },
     { table: 'command_keys', trigger: 'command_keys_are_kept', enabled: 'A' },
     { table: 'engine_registrations', trigger: 'engine_registrations_are_kept', enabled: 'A' },
+    { table: 'engine_registrations', trigger: 'engine_registrations_one_by_one', enabled: 'A' },
     { table: 'engine_registrations', trigger: 'engine_registrations_only_end', enabled: 'A' },
     { table: 'events', trigger: 'events_are_kept', enabled: 'A' },
     { table: 'kill_acknowledgements', trigger: 'kill_acknowledgements_are_kept', enabled: 'A' },

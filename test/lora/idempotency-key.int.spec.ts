@@ -112,11 +112,13 @@ describe('Idempotency-Key', () => {
       expect(replay.headers.get('idempotency-replayed')).toBe('true');
       expect(replay.headers.get('lora-superseded-by')).toBeNull();
     });
+    expect(first.body).not.toHaveProperty('notice');
     await service.api.send('PUT', `/fleets/${fleet}-later`);
     const moved = await command('enable');
     await appendsNothing(service.database, async () => {
       const replay = await kill();
       expect(replay.headers.get('lora-superseded-by')).toBe(String(moved.body.generation));
+      expect(replay.body.notice).toContain(`fleets made since are NOT killed by it (1: ${fleet}-later)`);
       const states = replay.body.fleets as unknown as { fleet: string; enabled: boolean; notice?: string }[];
       expect(states).toHaveLength((first.body.fleets as unknown as unknown[]).length);
       expect(states.every(({ enabled }) => !enabled)).toBe(true);

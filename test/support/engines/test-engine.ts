@@ -39,6 +39,7 @@ export abstract class TestEngine {
   private port = 0;
   private server: Server | undefined;
   private readonly faults = new Map<string, Fault[]>();
+  private readonly lasting = new Map<string, Fault>();
   private loads: { readonly letGo: Promise<void>; readonly release: () => void } | undefined;
 
   /** What it would serve to somebody who names it. */
@@ -88,6 +89,12 @@ export abstract class TestEngine {
     this.faults.set(path, [...(this.faults.get(path) ?? []), fault]);
   }
 
+  /** Every call of that path goes so. @returns ends it */
+  always(path: string, fault: Fault): () => void {
+    this.lasting.set(path, fault);
+    return () => this.lasting.delete(path);
+  }
+
   /** From now on loads wait. @returns lets go those that came, and ends the waiting */
   holdLoads(): () => void {
     let release = (): void => undefined;
@@ -127,7 +134,7 @@ export abstract class TestEngine {
     response.on('error', () => undefined);
     const call = await callIn(request);
     this.calls.push(call);
-    const fault = this.faults.get(call.path)?.shift();
+    const fault = this.faults.get(call.path)?.shift() ?? this.lasting.get(call.path);
     const usual = !fault || fault.acts ? await this.answer(call) : undefined;
     const answer = fault?.answer ?? usual ?? notFound;
     if (answer === 'silence') return;
