@@ -81,7 +81,7 @@ export class Client {
     headers: Readonly<Record<string, string>>,
     signal: AbortSignal,
   ): Promise<Verdict<IncomingMessage>> {
-    return attempt(async () => {
+    return attempt<IncomingMessage>(async () => {
       const opening = new AbortController();
       const abort = (): void => {
         opening.abort();

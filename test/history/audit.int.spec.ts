@@ -7,13 +7,12 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { leafHash } from '../../src/audit/core/leaf.js';
 import type { Database } from '../../src/database/database.js';
 import { AuditReader } from '../../src/event-store/audit-reader.js';
-import { historyQuery, ROWS_READ_MAX } from '../../src/event-store/history-query.js';
 import { TallyReader } from '../../src/event-store/tally-reader.js';
 import { startApp, type TestApp } from '../support/app.js';
 import { eventually, type Reply } from '../support/http.js';
 import { expectInvalid, expectProblem } from '../support/problem.js';
 import { appendBatch, entry, on } from '../event-store/batches.js';
-import { explained, looked, type Step } from './explained.js';
+import { explained, looked, type Step } from '../event-store/explained.js';
 
 let service: TestApp;
 const times: string[] = [];
@@ -244,24 +243,6 @@ describe('of a log of 10,000 events, whatever is asked, no more is read than a p
     await client.query('set enable_seqscan = off');
   });
   afterAll(() => client.end());
-
-  it.each([
-    [{ fleets: ['canary'] }, 'events_by_fleet', 100],
-    [{ fleets: ['canary', 'default'] }, 'events_by_fleet', 100],
-    [{ fleets: null, actor: 'anonymous' }, 'events_by_actor', 100],
-    [{ fleets: ['canary'], type: 'LoraEnabled' }, 'events_by_fleet_and_type', 100],
-    [{ fleets: ['canary', 'default'], actor: 'anonymous' }, 'events_by_fleet', 100],
-    [{ fleets: ['canary', 'default'], actor: 'nobody' }, 'events_by_fleet', ROWS_READ_MAX],
-    [{ fleets: ['canary'], reason: 'zzz' }, 'events_by_fleet', ROWS_READ_MAX],
-  ] as const)('GET /lora/history: %j', async (filter, index, most) => {
-    for (const before of [undefined, 6000]) {
-      const { sql, parameters } = historyQuery(filter, before, 100);
-      const steps = await explained(client, sql, parameters);
-      const positions = steps.filter((step) => step['Node Type'] === 'Index Only Scan');
-      expect(new Set(positions.map((step) => step['Index Name']))).toEqual(new Set([index]));
-      expect(looked(steps)).toBeLessThanOrEqual(most);
-    }
-  });
 
   it('GET /lora/history/export', async () => {
     const pages: Step[][] = [];

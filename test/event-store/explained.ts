@@ -3,7 +3,7 @@ import type pg from 'pg';
 /** A step of what the database has done for a query. */
 export interface Step {
   readonly 'Node Type': string;
-  readonly 'Index Name'?: string;
+  readonly 'Relation Name'?: string;
   readonly 'Actual Rows': number;
   readonly 'Actual Loops': number;
   readonly 'Rows Removed by Filter'?: number;
@@ -25,11 +25,9 @@ export async function explained(
 
 const stepsOf = (step: Step): Step[] => [step, ...(step.Plans ?? []).flatMap(stepsOf)];
 
+/** How many rows a step looked at. */
+export const lookedAtBy = (step: Step): number =>
+  step['Actual Loops'] * (step['Actual Rows'] + (step['Rows Removed by Filter'] ?? 0));
+
 /** The most rows that any step looked at. */
-export const looked = (steps: readonly Step[]): number =>
-  Math.max(
-    ...steps.map((step) => {
-      const each = step['Actual Rows'] + (step['Rows Removed by Filter'] ?? 0);
-      return step['Actual Loops'] * each;
-    }),
-  );
+export const looked = (steps: readonly Step[]): number => Math.max(...steps.map(lookedAtBy));
