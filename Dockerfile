@@ -15,8 +15,8 @@ COPY package.json package-lock.json ./
 RUN npm ci --omit=dev --omit=optional && npm cache clean --force
 COPY --from=build /app/dist ./dist
 # The files stay root's: the service cannot change its own code.
-# Where the agent keeps its state: a volume mounted there belongs to its user.
-RUN mkdir /state && chown node /state
+# Where the agent keeps its state, and the service its key: volumes mounted there belong to their user.
+RUN mkdir /state /keys && chown node /state /keys && chmod 700 /keys
 USER node
 EXPOSE 8003
 # Live, not ready: a replica whose database is away still serves stale reads and should get traffic.

@@ -1,5 +1,6 @@
 import pg from 'pg';
 
+import { keyOf } from './audit/signing-key.js';
 import { readSettings, type Settings, SettingsError } from './config/settings.js';
 import { joinEmbeddedServer } from './database/embedded-server.js';
 import { reasonOf } from './database/prepare-database.js';
@@ -41,6 +42,14 @@ async function adopt(owner: pg.Client, { signal }: ProjectionOptions): Promise<n
   return EQUAL;
 }
 
+/** Asks no database: the key is there before the service is. */
+async function makeKey({ auditSigningKeyFile: file }: Settings): Promise<number> {
+  if (file === undefined) throw new Error('AUDIT_SIGNING_KEY_FILE does not say where it shall be.');
+  const { verifier } = await keyOf(file);
+  print(`${file} signs checkpoints. What it signs is checked by ${verifier.text}`);
+  return EQUAL;
+}
+
 /** Runs the task as the owner of the log, on the server that the service would use. */
 async function asOwner(settings: Settings, task: typeof verify, options: ProjectionOptions): Promise<number> {
   const given = settings.databaseOwnerUrl ?? settings.databaseUrl;
@@ -78,18 +87,22 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   });
 }
 
+const name = process.argv[2] ?? '';
 const task = new Map([
   ['verify', verify],
   ['rebuild', rebuild],
   ['adopt', adopt],
-]).get(process.argv[2] ?? '');
+]).get(name);
 try {
-  if (task === undefined)
-    throw new Error('Say what to do: npm run projection:verify, projection:rebuild or log:adopt.');
-  process.exitCode = await asOwner(readSettings(process.env), task, { say, signal: interruption.signal });
+  if (task === undefined && name !== 'key')
+    throw new Error('Say what to do: npm run projection:verify, projection:rebuild, log:adopt or audit:key.');
+  const settings = readSettings(process.env);
+  process.exitCode = await (task === undefined
+    ? makeKey(settings)
+    : asOwner(settings, task, { say, signal: interruption.signal }));
 } catch (error) {
   const reasons = error instanceof SettingsError ? error.problems : [whyNot(error)];
-  for (const reason of reasons) say(`Cannot ${process.argv[2] ?? 'start'}: ${reason}`);
+  for (const reason of reasons) say(`Cannot ${name || 'start'}: ${reason}`);
   process.exitCode = NOT_DONE;
 }
 

@@ -25,8 +25,12 @@ export async function configuredKey({ auditSigningKeyFile: file }: Settings): Pr
 }
 
 /** The key beside the embedded database, made at the first start: one for all replicas of the data folder. */
-export async function embeddedKey({ dataDir }: Settings): Promise<SignerKey> {
-  const file = join(dataDir, KEY_FILE);
+export function embeddedKey({ dataDir }: Settings): Promise<SignerKey> {
+  return keyOf(join(dataDir, KEY_FILE));
+}
+
+/** The key of a file, which is made when it is not there: one for all who ask. */
+export async function keyOf(file: string): Promise<SignerKey> {
   const unfinished = `${file}.${randomUUID()}`;
   for (;;) {
     try {

@@ -33,35 +33,40 @@ export class ConvergenceService {
     const known = memory.get(fleet);
     if (known === null) throw new UnknownFleet(fleet, memory.names());
     const asked = generation ?? known.generation;
-    const standings = await this.engines.standings(fleet, asked, counted);
+    const standings = (await this.engines.standings(new Map([[fleet, asked]]), counted)).get(fleet);
     if (standings === undefined) {
       throw Problem.invalid('generation', `is none of fleet ${fleet}, whose newest is ${known.generation}`);
     }
-    return convergenceOf(fleet, asked, standings);
+    return convergenceOf(fleet, standings);
   }
 
   /**
-   * Waits until a command has arrived on every engine that was registered at its commit. Ends before when the
-   * command is overtaken, when there is no engine, when the caller has gone, and when this replica stops.
-   * @returns what was last known; null when nothing could be read
+   * Waits until commands of several fleets, each at its generation, have arrived on every engine that was registered at
+   * their commit. Of a fleet it ends before when the command is overtaken and when there is no engine; of all when the
+   * caller has gone, and when this replica stops.
+   * @returns what was last known of each fleet; nothing of one when nothing could be read
    */
   async arrival(
-    fleet: string,
-    generation: number,
+    generations: ReadonlyMap<string, number>,
     seconds: number,
     gone: AbortSignal,
-  ): Promise<Convergence | null> {
+  ): Promise<ReadonlyMap<string, Convergence>> {
     const end = performance.now() + seconds * 1000;
-    let last: Convergence | null = null;
+    const open = new Map(generations);
+    const known = new Map<string, Convergence>();
     // A database that hangs must not make the caller wait for longer.
-    const timeUp = pause(seconds * 1000, null, { ref: false });
+    const timeUp = pause(seconds * 1000, [], { ref: false });
     for (;;) {
       const news = this.news(end);
-      last = (await Promise.race([this.look(fleet, generation), timeUp])) ?? last;
-      const settled = last?.converged === true || last?.superseded_by !== undefined || last?.engines === 0;
-      if (settled || gone.aborted || this.ending.signal.aborted || performance.now() >= end) {
+      for (const found of await Promise.race([this.look(open), timeUp])) {
+        known.set(found.fleet, found);
+        if (found.converged === true || found.superseded_by !== undefined || found.engines === 0) {
+          open.delete(found.fleet);
+        }
+      }
+      if (open.size === 0 || gone.aborted || this.ending.signal.aborted || performance.now() >= end) {
         news.cancel();
-        return last;
+        return known;
       }
       await news.heard;
     }
@@ -72,12 +77,12 @@ export class ConvergenceService {
     this.ending.abort();
   }
 
-  private async look(fleet: string, generation: number): Promise<Convergence | null> {
+  private async look(generations: ReadonlyMap<string, number>): Promise<Convergence[]> {
     try {
-      const standings = await this.engines.standings(fleet, generation, 'at-commit');
-      return standings === undefined ? null : convergenceOf(fleet, generation, standings);
+      const standings = await this.engines.standings(generations, 'at-commit');
+      return [...standings].map(([fleet, each]) => convergenceOf(fleet, each));
     } catch (error) {
-      if (error instanceof LogUnavailable) return null;
+      if (error instanceof LogUnavailable) return [];
       throw error;
     }
   }

@@ -27,6 +27,7 @@ export interface EngineStanding {
 
 /** What the database knows of one generation of a fleet and its engines. */
 export interface Standings {
+  readonly generation: number;
   readonly log_id: string;
   readonly is_kill: boolean;
   /** The fleet's newest generation. */
@@ -57,8 +58,8 @@ export interface Convergence extends Readonly<Record<List, string[]>> {
 }
 
 /** Whether a generation has arrived on every engine counted, or where it has not. */
-export function convergenceOf(fleet: string, generation: number, standings: Standings): Convergence {
-  const { log_id, is_kill, current, young, engines } = standings;
+export function convergenceOf(fleet: string, standings: Standings): Convergence {
+  const { generation, log_id, is_kill, current, young, engines } = standings;
   const superseded = current > generation;
   const found: Record<List, string[]> = {
     pending: [],

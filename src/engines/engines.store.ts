@@ -89,11 +89,15 @@ export class EnginesStore {
     return this.rows(COUNTS, [this.settings.engineTtlSeconds]);
   }
 
-  /** How the engines of a fleet stand to one of its generations; undefined when it has no such generation. */
-  async standings(fleet: string, generation: number, counted: Counted): Promise<Standings | undefined> {
-    const parameters = [fleet, generation, counted === 'at-commit', this.settings.engineTtlSeconds];
-    const [row] = await this.rows<Standings>(STANDINGS, parameters);
-    return row;
+  /** How the engines of fleets stand to one generation of each, by fleet; nothing of one that has no such generation. */
+  async standings(
+    generations: ReadonlyMap<string, number>,
+    counted: Counted,
+  ): Promise<ReadonlyMap<string, Standings>> {
+    const asked = [[...generations.keys()], [...generations.values()]];
+    const parameters = [...asked, counted === 'at-commit', this.settings.engineTtlSeconds];
+    const rows = await this.rows<Standings & { fleet: string }>(STANDINGS, parameters);
+    return new Map(rows.map(({ fleet, ...standings }) => [fleet, standings]));
   }
 
   /**
@@ -137,8 +141,10 @@ const COUNTS = `
 `;
 
 const STANDINGS = `
-  select h.log_id, e.type = 'LoraDisabled' as is_kill, c.current,
-    engine_presence_since() > clock_timestamp() - make_interval(secs => $4) as young,
+  with presence as materialized (
+    select engine_presence_since() > clock_timestamp() - make_interval(secs => $4) as young
+  )
+  select e.fleet, e.position as generation, h.log_id, e.type = 'LoraDisabled' as is_kill, c.current, presence.young,
     coalesce((
       select jsonb_agg(jsonb_build_object('engine', r.engine, 'state', p.state,
         'lost', p.heard_at < clock_timestamp() - make_interval(secs => $4),
@@ -152,7 +158,8 @@ const STANDINGS = `
       where r.fleet = e.fleet and case when $3 then r.registered_at <= e.recorded_at
         and (r.removed_at is null or r.removed_at > e.recorded_at) else r.removed_at is null end
     ), '[]') as engines
-  from events e cross join log_head h
+  from unnest($1::text[], $2::bigint[]) as asked(fleet, generation)
+  join events e on e.position = asked.generation and e.fleet = asked.fleet
+  cross join log_head h cross join presence
   cross join lateral (select max(generation) as current from fleet_states where fleet = e.fleet) c
-  where e.position = $2 and e.fleet = $1
 `;

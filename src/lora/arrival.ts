@@ -13,25 +13,22 @@ export class Arrival {
 
   /** The answer to a command of one fleet, with its convergence: 202 where it has not arrived everywhere. */
   async one(answer: Answer<string>, fleet: string, generation: number, wait: Wait): Promise<Answer<string>> {
-    const convergence = await this.of(fleet, generation, wait);
+    const convergence = (await this.of(new Map([[fleet, generation]]), wait)).get(fleet) ?? null;
     const text = `${answer.body.slice(0, -1)},"convergence":${JSON.stringify(convergence)}}`;
     return new Answer(text, headersOf(answer, wait), statusOf([convergence]));
   }
 
   /** The answer to a command of all fleets, each with its convergence. */
   async all(answer: Answer<FleetsAnswerBody>, wait: Wait): Promise<Answer<FleetsAnswerBody>> {
-    const fleets = await Promise.all(
-      answer.body.fleets.map(async (state) => ({
-        ...state,
-        convergence: await this.of(state.fleet, state.generation, wait),
-      })),
-    );
-    const found = fleets.map(({ convergence }) => convergence);
-    return new Answer({ ...answer.body, fleets }, headersOf(answer, wait), statusOf(found));
+    const states = answer.body.fleets;
+    const found = await this.of(new Map(states.map(({ fleet, generation }) => [fleet, generation])), wait);
+    const fleets = states.map((state) => ({ ...state, convergence: found.get(state.fleet) ?? null }));
+    const status = statusOf(fleets.map(({ convergence }) => convergence));
+    return new Answer({ ...answer.body, fleets }, headersOf(answer, wait), status);
   }
 
-  private of(fleet: string, generation: number, { seconds, signal }: Wait): Promise<Convergence | null> {
-    return this.convergence.arrival(fleet, generation, seconds, signal);
+  private of(generations: ReadonlyMap<string, number>, { seconds, signal }: Wait) {
+    return this.convergence.arrival(generations, seconds, signal);
   }
 }
 

@@ -1,7 +1,9 @@
+import { spawnSync } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
 import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
 
@@ -64,4 +66,26 @@ it('of the embedded database is made once for all replicas of its folder, and no
   const [name = '', ...more] = await readdir(folder);
   expect(more).toStrictEqual([]);
   expect((await stat(join(folder, name))).mode & 0o777).toBe(0o600);
+});
+
+it('is made by npm run audit:key, once, which says the key for auditors', async () => {
+  const file = join(folder, 'made');
+  const maintain = fileURLToPath(new URL('../../dist/src/maintain.main.js', import.meta.url));
+  const make = (env: Record<string, string>) =>
+    spawnSync(process.execPath, [maintain, 'key'], {
+      env: { PATH: process.env.PATH, ...env },
+      encoding: 'utf8',
+    });
+  const { status, stdout } = make({ AUDIT_SIGNING_KEY_FILE: file });
+  const key = await configured(file);
+  expect([status, stdout]).toStrictEqual([
+    0,
+    `${file} signs checkpoints. What it signs is checked by ${String(key?.verifier.text)}\n`,
+  ]);
+  expect((await stat(file)).mode & 0o777).toBe(0o600);
+  expect(make({ AUDIT_SIGNING_KEY_FILE: file }).stdout).toBe(stdout);
+  expect(make({})).toMatchObject({
+    status: 2,
+    stderr: 'Cannot key: AUDIT_SIGNING_KEY_FILE does not say where it shall be.\n',
+  });
 });

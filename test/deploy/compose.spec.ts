@@ -1,4 +1,6 @@
 import { readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+
 import { describe, expect, it } from '@jest/globals';
 import { parse } from 'yaml';
 import { readSettings, SETTING_NAMES } from '../../src/config/settings.js';
@@ -7,6 +9,7 @@ import { readSettings, SETTING_NAMES } from '../../src/config/settings.js';
 interface Service {
   readonly image?: string;
   readonly build?: string;
+  readonly command?: readonly string[];
   readonly restart?: string;
   readonly ports?: readonly string[];
   readonly volumes?: readonly string[];
@@ -51,7 +54,8 @@ function instructions(dockerfile: string): { readonly name: string; readonly res
     .map((line) => ({ name: line.split(' ', 1)[0] ?? '', rest: line.slice(line.indexOf(' ') + 1) }));
 }
 
-const services = Object.entries(compose().services);
+const { 'signing-key': keyMaker, ...lasting } = compose().services;
+const services = Object.entries(lasting);
 const replicas = services.filter(([, service]) => service.build !== undefined);
 const dockerfile = instructions(file('Dockerfile'));
 const production = dockerfile.slice(dockerfile.findLastIndex(({ name }) => name === 'FROM'));
@@ -147,13 +151,33 @@ describe('docker-compose.yml', () => {
     expect(healthcheck?.test ?? (build === '.' && last('HEALTHCHECK'))).toBeTruthy();
   });
 
+  it('signs checkpoints, with a key that is made once and kept in a volume that the replicas only read', () => {
+    const { scripts } = JSON.parse(file('package.json')) as { scripts: Record<string, string> };
+    expect(keyMaker?.build).toBe('.');
+    expect(keyMaker?.command?.join(' ')).toBe(scripts['audit:key']);
+    // It ends: it is neither started again nor asked how it is.
+    expect([keyMaker?.restart, keyMaker?.healthcheck]).toEqual([undefined, { disable: true }]);
+    const { auditSigningKeyFile: made = '' } = readSettings({ ...imageEnv, ...keyMaker?.environment });
+    const folder = dirname(made);
+    expect(keyMaker?.volumes).toEqual([`keys:${folder}`]);
+    expect(Object.keys(compose().volumes)).toContain('keys');
+    // The volume begins as the image's folder: its user can write there.
+    expect(last('RUN')).toContain(folder);
+    expect(last('RUN')).toMatch(new RegExp(`chown node [^&]*${folder}\\b`));
+    for (const [, { environment, volumes }] of replicas) {
+      expect(readSettings({ ...imageEnv, ...environment }).auditSigningKeyFile).toBe(made);
+      expect(volumes).toEqual([`keys:${folder}:ro`]);
+    }
+  });
+
   it('waits for what each service needs to be healthy', () => {
     const needs = services.map(([name, service]) => [name, service.depends_on]);
     const healthy = { condition: 'service_healthy' };
+    const needed = { postgres: healthy, 'signing-key': { condition: 'service_completed_successfully' } };
     expect(Object.fromEntries(needs)).toEqual({
       postgres: undefined,
-      'replica-1': { postgres: healthy },
-      'replica-2': { postgres: healthy },
+      'replica-1': needed,
+      'replica-2': needed,
       nginx: { 'replica-1': healthy, 'replica-2': healthy },
     });
   });
@@ -162,7 +186,7 @@ describe('docker-compose.yml', () => {
     const { services: set, volumes } = compose();
     expect(set.postgres?.image).toMatch(/^postgres:18\b/);
     const [volume, path] = set.postgres?.volumes?.[0]?.split(':') ?? [];
-    expect(Object.keys(volumes)).toEqual([volume]);
+    expect(Object.keys(volumes)).toEqual([volume, 'keys']);
     expect(path).toBe('/var/lib/postgresql');
   });
 
@@ -310,6 +334,7 @@ describe('the example of TLS in docs/security.md', () => {
     expect(front?.volumes).toEqual(expect.arrayContaining([...(compose().services.nginx?.volumes ?? [])]));
     expect(front?.volumes).toContain('./tls:/etc/nginx/tls:ro');
     expect(front?.ports).toEqual(['8443:8443']);
+    expect(replica?.volumes).toEqual(expect.arrayContaining([...(replicas[0]?.[1].volumes ?? [])]));
     const settings = readSettings({ ...imageEnv, ...replica?.environment });
     expect(settings).toMatchObject({
       access: 'required',

@@ -16,7 +16,8 @@ const behind = (id: string, more: Partial<EngineStanding> = {}): EngineStanding 
   engine(id, { state: 'pending', acknowledged_at: null, ...more });
 
 function of(engines: readonly EngineStanding[], more: Partial<Standings> = {}) {
-  return convergenceOf('default', 7, {
+  return convergenceOf('default', {
+    generation: 7,
     log_id: 'l',
     is_kill: true,
     current: 7,

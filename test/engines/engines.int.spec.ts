@@ -328,8 +328,29 @@ describe('a command with Prefer: wait', () => {
   });
 
   it('of all fleets has the convergence of each', async () => {
-    const reply = await one.api.post('/lora/disable?fleet=*', {}, { prefer: 'wait=1' });
+    const [here, there] = [`${fleet}-here`, `${fleet}-there`];
+    const { body: pending } = report('e', null, [], { state: 'pending' });
+    for (const each of [here, there]) {
+      await one.api.send('PUT', `/fleets/${each}`, { body: { adapter_version: 'v1' } });
+      await one.api.send('PUT', `/engines/${each}-e?fleet=${each}`, { body: pending });
+    }
+    const answer = one.api.post('/lora/disable?fleet=*', {}, { prefer: 'wait=30' });
+    const { generation } = await eventually(async () => {
+      const state = stateOf(await two.api.get(`/lora/status?fleet=${here}`));
+      return state.enabled ? undefined : state;
+    });
+    const { body: obeyed } = report('e', generation, []);
+    await two.api.send('PUT', `/engines/${here}-e?fleet=${here}`, { body: obeyed });
+    // Those that have not obeyed are overtaken, and the wait is over.
+    await two.api.post('/lora/disable?fleet=*');
+    const reply = await answer;
     expect(reply.status).toBe(202);
+    const convergenceIn = (name: string) =>
+      stateOf(reply).fleets.find((each) => each.fleet === name) as unknown as { convergence: object };
+    expect(convergenceIn(here).convergence).toMatchObject({ generation, converged: true, engines: 1 });
+    expect(convergenceIn(there).convergence).toMatchObject({
+      ...{ converged: false, pending: [`${there}-e`], superseded_by: expect.any(Number) },
+    });
     const mine = stateOf(reply).fleets.find((each) => each.fleet === fleet);
     expect(mine).toMatchObject({ enabled: false, convergence: { fleet, converged: null, engines: 0 } });
   });
