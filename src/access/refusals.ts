@@ -1,13 +1,19 @@
-import { type ProblemCode, PROBLEMS } from '../http/problem.js';
+import type { ProblemCode } from '../http/problem.js';
 
-/** Who is not known, who may not, what the state or another caller's command forbids, and who tries too often. */
-const STATUSES: readonly number[] = [401, 403, 409, 412, 422, 429];
-
-/** The codes of answers that go on record. */
-export const REFUSAL_CODES: readonly ProblemCode[] = (Object.keys(PROBLEMS) as ProblemCode[]).filter((code) =>
-  STATUSES.includes(PROBLEMS[code][0]),
-);
+/**
+ * The codes of answers that go on record: who is not known (also when that is tried too often), who may not, and the
+ * commands that the state or a key forbids. A conflict of another call is nobody's attempt at the switch.
+ */
+export const REFUSAL_CODES = [
+  'unauthenticated',
+  'too-many-attempts',
+  'forbidden',
+  'kill-switch-active',
+  'killed-meanwhile',
+  'generation-mismatch',
+  'idempotency-key-reused',
+] as const satisfies readonly ProblemCode[];
 
 export function isRefusal(code: ProblemCode): boolean {
-  return STATUSES.includes(PROBLEMS[code][0]);
+  return (REFUSAL_CODES as readonly ProblemCode[]).includes(code);
 }

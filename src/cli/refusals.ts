@@ -18,14 +18,12 @@ interface RefusalsOptions extends Paging {
 /** What is on record, as the service has it. */
 export const CODES: readonly string[] = [
   'unauthenticated',
+  'too-many-attempts',
   'forbidden',
   'kill-switch-active',
   'killed-meanwhile',
-  'engine-in-other-fleet',
-  'past-changed',
   'generation-mismatch',
   'idempotency-key-reused',
-  'too-many-attempts',
 ];
 
 export function addRefusals(program: Command, run: Run): void {

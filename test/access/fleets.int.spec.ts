@@ -61,6 +61,7 @@ describe('somebody with one fleet', () => {
     ['POST', '/lora/disable?fleet=blue&fleet=green'],
     ['POST', '/lora/enable?fleet=green'],
     ['POST', '/lora/rollback'],
+    ['POST', '/lora/deploy?fleet=green'],
     ['POST', '/adapters/v1/deploy?fleet=green'],
     ['PUT', '/fleets/another'],
   ])('%s %s: 403', async (method, path) => {

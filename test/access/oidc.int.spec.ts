@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { base64url, SignJWT } from 'jose';
 
+import { ROUTES } from '../../src/access/roles.js';
 import { bearer, newToken, TestAccessFile } from '../support/access.js';
 import { startApp, type TestApp } from '../support/app.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
-import { eventually } from '../support/http.js';
+import { eventually, type Json } from '../support/http.js';
 import { AUDIENCE, newKey, TestIssuer } from '../support/issuer.js';
 import { appendsNothing, expectProblem } from '../support/problem.js';
 import { EventStream } from '../support/sse.js';
@@ -23,7 +24,12 @@ beforeAll(async () => {
   issuer = await TestIssuer.start();
   database = await createDatabase();
   file = await TestAccessFile.make([{ name: 'root', role: 'admin', token: root }]);
-  env = { ...issuer.env, ACCESS_FILE: file.path, OIDC_FLEETS_CLAIM: 'fleets' };
+  env = {
+    ...issuer.env,
+    ACCESS_FILE: file.path,
+    OIDC_FLEETS_CLAIM: 'fleets',
+    TRUST_PROXY: 'loopback',
+  };
   service = await startApp(env, database);
   await service.api.send('PUT', '/fleets/blue', { headers: bearer(root) });
 });
@@ -92,24 +98,46 @@ const BAD: readonly (readonly [string, () => Promise<string> | string])[] = [
   ['that is none', () => 'a.b.c'],
 ];
 
+/** Each command, as the table of routes names it. */
+const COMMANDS = Object.entries(ROUTES)
+  .filter(([, rule]) => typeof rule === 'object' && ['disable', 'operate', 'deploy'].includes(rule.needs))
+  .map(([call]) => call)
+  .sort();
+
 describe.each(BAD)('a token %s', (name, make) => {
-  it('is 401, appends nothing, and is one refusal', async () => {
-    const id = name.replaceAll(' ', '-');
+  it('is 401 at every command, appends nothing, and is one refusal each', async () => {
+    // From an address of its own: so many attempts from one would be too many.
+    const address = `192.0.2.${BAD.findIndex(([each]) => each === name)}`;
+    const headers = {
+      ...bearer(await make()),
+      'x-forwarded-for': address,
+      'content-type': 'application/json',
+    };
+    expect(COMMANDS.length).toBeGreaterThan(5);
     await appendsNothing(database, async () => {
-      const reply = await service.api.post('/lora/disable', undefined, {
-        ...bearer(await make()),
-        'x-request-id': id,
-      });
-      expectProblem(reply, 'unauthenticated', '/lora/disable');
-      expect(reply.headers.get('www-authenticate')).toBe('Bearer error="invalid_token"');
+      for (const call of COMMANDS) {
+        const [method = '', route = ''] = call.split(' ');
+        const path = route.replace(':version', 'v9').replace(':fleet', 'green');
+        const reply = await service.api.send(method, path, { headers });
+        expectProblem(reply, 'unauthenticated', path);
+        expect(reply.headers.get('www-authenticate')).toBe('Bearer error="invalid_token"');
+      }
     });
-    await eventually(async () => (await refusalsOf(id)).length > 0);
-    expect(await refusalsOf(id)).toEqual([{ actor: 'anonymous', code: 'unauthenticated', left_out: 0 }]);
+    const recorded = await eventually(async () => {
+      const rows = await refusalsFrom(address);
+      return rows.length >= COMMANDS.length && rows;
+    });
+    expect(recorded).toEqual(
+      COMMANDS.map((call) => ({ call, actor: 'anonymous', code: 'unauthenticated', left_out: 0 })),
+    );
   });
 });
 
-const refusalsOf = (id: string) =>
-  database.query('select actor, code, left_out from refusals where request_id = $1', [id]);
+const refusalsFrom = (address: string) =>
+  database.query<Json>(
+    'select call, actor, code, left_out from refusals where remote_address = $1 order by call collate "C"',
+    [address],
+  );
 
 it('what a token holds open ends when it expires', async () => {
   // Clocks may differ by 5 s.

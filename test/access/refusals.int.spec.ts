@@ -115,8 +115,16 @@ describe('a refusal is on record', () => {
     expect(await database.query("select from refusals where request_id = 'kill'")).toEqual([]);
   });
 
-  it('what is badly formed, or not there, is none', async () => {
+  it('what is badly formed, or not there, or a conflict of something else than a command, is none', async () => {
+    const report = { observed_generation: null, log_id: null, observed_adapters: [], state: 'pending' };
+    const engine = (fleet: string) =>
+      service.api.send('PUT', `/engines/e-1?fleet=${fleet}`, {
+        headers: { ...command, ...bearer(root) },
+        body: report,
+      });
+    expect((await engine('blue')).status).toBe(200);
     const before = await rows();
+    expectProblem(await engine('default'), 'engine-in-other-fleet', '/engines/e-1');
     await service.api.post('/lora/enable', { nonsense: 1 }, bearer(root));
     await service.api.get('/nowhere');
     await service.api.get('/lora/status?fleet=nowhere', bearer(root));

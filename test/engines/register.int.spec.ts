@@ -1,16 +1,26 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 
+import { Random } from '../support/agreement-random.js';
 import { startApp, type TestApp } from '../support/app.js';
 import { eventually } from '../support/http.js';
+import { RegisterAttack } from '../support/register-attack.js';
+
+/** REGISTER_SEED replays the choices of an earlier run; as long as the soak, when it is asked for. */
+const ATTACK_MS = Number(process.env.PROOF_SECONDS ?? 1) * 1000;
 
 let service: TestApp;
+let other: TestApp;
 let logId: string;
 
 beforeAll(async () => {
   service = await startApp({ ENGINE_TTL_SECONDS: '600' });
+  other = await startApp({ ENGINE_TTL_SECONDS: '600' }, service.database);
   logId = String((await service.api.get('/lora/status')).body.log_id);
 });
-afterAll(() => service.close());
+afterAll(async () => {
+  await other.close();
+  await service.close();
+});
 
 const report = (generation: number | null) => ({
   observed_generation: generation,
@@ -101,3 +111,55 @@ it('an engine that is removed while a kill commits is gone for the roll as for e
   expect(await rollOf(generation)).toEqual([{ engines: ['gone-a'] }]);
   expect(await counted('gone', generation)).toMatchObject({ converged: true, engines: 1 });
 });
+
+it(
+  'claims nothing that the engines have not sent, whoever reports, lies, comes, goes and kills meanwhile',
+  async () => {
+    const seed = Number(process.env.REGISTER_SEED ?? Date.now() % 2 ** 31);
+    console.log(`seed ${seed}`);
+    const fleet = 'attacked';
+    await newFleet(fleet);
+    const attack = new RegisterAttack([service.api, other.api], fleet, ['r-1', 'r-2', 'r-3', 'r-4']);
+    await attack.run(new Random(seed), ATTACK_MS);
+    expect({ seed, violations: attack.record.violations }).toEqual({ seed, violations: [] });
+
+    await attack.obey();
+    const settled = await other.api.get(`/lora/convergence?fleet=${fleet}`);
+    expect(settled.body).toMatchObject({ converged: true, engines: 4, acknowledged: 4 });
+    const { rows, acknowledgements } = await evidence(fleet);
+    // On every roll are those that stood registered at the kill, and it was written with an acknowledgement.
+    for (const { engines, registered, acknowledged } of rows) {
+      expect({ seed, engines, acknowledged }).toEqual({ seed, engines: registered, acknowledged: true });
+    }
+    const proofs = acknowledgements.map(({ engine, generation }) => `${engine} ${generation}`);
+    expect({ seed, unsent: proofs.filter((proof) => !attack.record.proofs.has(proof)) }).toEqual({
+      seed,
+      unsent: [],
+    });
+    console.log(
+      `${attack.kills} kills, ${rows.length} rolls, ${acknowledgements.length} acknowledgements, ${attack.claims} claims`,
+    );
+  },
+  ATTACK_MS + 60_000,
+);
+
+/** What the database has kept of the kills of a fleet. */
+async function evidence(fleet: string) {
+  const rows = await service.database.query<{
+    engines: string[];
+    registered: string[];
+    acknowledged: boolean;
+  }>(
+    `select engines, array(select r.engine from engine_registrations r where r.fleet = k.fleet
+        and r.registered_at <= k.killed_at and (r.removed_at is null or r.removed_at > k.killed_at)
+        order by r.engine) as registered,
+      exists (select from kill_acknowledgements a where a.generation = k.generation) as acknowledged
+     from kill_rolls k where k.fleet = $1`,
+    [fleet],
+  );
+  const acknowledgements = await service.database.query<{ engine: string; generation: number }>(
+    'select engine, generation::int from kill_acknowledgements where fleet = $1',
+    [fleet],
+  );
+  return { rows, acknowledgements };
+}
