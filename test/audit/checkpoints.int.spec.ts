@@ -12,7 +12,8 @@ import { generateSignerKey } from '../../src/audit/core/note.js';
 import { BLOCK } from '../../src/audit/audit.store.js';
 import { Notary } from '../../src/audit/notary.js';
 import { lengthen } from './long-log.js';
-import { startApp, type TestApp } from '../support/app.js';
+import type { TestApp } from '../support/start.js';
+import { startOpenApp } from '../support/open-app.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { eventually } from '../support/http.js';
 import { lockHead } from '../support/head-lock.js';
@@ -42,7 +43,7 @@ afterAll(async () => {
 });
 
 async function start(more: Record<string, string> = {}): Promise<TestApp> {
-  const service = await startApp({ ...env, ...more }, database);
+  const service = await startOpenApp({ ...env, ...more }, database);
   services.push(service);
   return service;
 }

@@ -13,7 +13,8 @@ import { generateSignerKey } from '../../src/audit/core/note.js';
 import { Notary } from '../../src/audit/notary.js';
 import { readSettings } from '../../src/config/settings.js';
 import { adoptLog } from '../../src/event-store/adopt.js';
-import { startApp, type TestApp } from '../support/app.js';
+import type { TestApp } from '../support/start.js';
+import { startOpenApp } from '../support/open-app.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { eventually } from '../support/http.js';
 import { Metrics } from '../support/metrics.js';
@@ -63,7 +64,7 @@ afterAll(async () => {
 
 async function start(more: Record<string, string> = {}): Promise<TestApp> {
   const env = { AUDIT_SIGNING_KEY_FILE: join(folder, 'key'), AUDIT_CHECKPOINT_SECONDS: '100000', ...more };
-  const service = await startApp(env, database);
+  const service = await startOpenApp(env, database);
   services.push(service);
   return service;
 }

@@ -5,7 +5,8 @@ import { closeApp, createApp, listen } from '../../src/configure-app.js';
 import { Database } from '../../src/database/database.js';
 import { EventStore } from '../../src/event-store/event-store.js';
 import { FirstStart } from '../../src/lora/first-start.js';
-import { type TestApp, startApp } from '../support/app.js';
+import type { TestApp } from '../support/start.js';
+import { startOpenApp } from '../support/open-app.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { Api } from '../support/http.js';
 import { expectProblem, headOf } from '../support/problem.js';
@@ -21,7 +22,7 @@ afterEach(async () => {
 });
 
 async function start(env: Record<string, string>): Promise<TestApp> {
-  const service = await startApp(env, database);
+  const service = await startOpenApp(env, database);
   running.push(service);
   return service;
 }

@@ -11,7 +11,8 @@ import { staleEvent } from '../../src/stream/sse-format.js';
 import { StreamClient } from '../../src/stream/stream-client.js';
 import { StreamHub } from '../../src/stream/stream-hub.js';
 import { streamsDropped } from '../../src/stream/stream-metrics.js';
-import { type TestApp, startApp } from '../support/app.js';
+import type { TestApp } from '../support/start.js';
+import { startOpenApp } from '../support/open-app.js';
 import { eventually, type Json, type Reply } from '../support/http.js';
 import { expectProblem } from '../support/problem.js';
 import { EventStream, idOf } from '../support/sse.js';
@@ -22,7 +23,7 @@ afterEach(async () => {
 });
 
 async function start(env: Record<string, string> = {}): Promise<TestApp> {
-  const service = await startApp(env);
+  const service = await startOpenApp(env);
   ends.push(() => service.close());
   return service;
 }

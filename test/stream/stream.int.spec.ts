@@ -1,7 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 
 import { StreamHub } from '../../src/stream/stream-hub.js';
-import { type TestApp, startApp } from '../support/app.js';
+import type { TestApp } from '../support/start.js';
+import { startOpenApp } from '../support/open-app.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { eventually, type Json, type Reply } from '../support/http.js';
 import { expectInvalid, expectProblem } from '../support/problem.js';
@@ -19,8 +20,8 @@ const streams: EventStream[] = [];
 
 beforeAll(async () => {
   database = await createDatabase();
-  a = await startApp({ ACTIVE_LORA_ADAPTER: 'v1' }, database);
-  b = await startApp({}, database);
+  a = await startOpenApp({ ACTIVE_LORA_ADAPTER: 'v1' }, database);
+  b = await startOpenApp({}, database);
   patient = await EventStream.open(b.api.url);
   openedAt = performance.now();
 });
