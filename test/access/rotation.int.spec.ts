@@ -3,7 +3,7 @@ import { mkdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promise
 import { dirname, join } from 'node:path';
 
 import { bearer, type FileToken, newToken, TestAccessFile, textOf } from '../support/access.js';
-import type { TestApp } from '../support/start.js';
+import type { OpenApp } from '../support/start.js';
 import { startOpenApp } from '../support/open-app.js';
 import { eventually } from '../support/http.js';
 import { EventStream } from '../support/sse.js';
@@ -21,7 +21,7 @@ afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close();
 });
 
-async function start(tokens: readonly FileToken[]): Promise<{ file: TestAccessFile; service: TestApp }> {
+async function start(tokens: readonly FileToken[]): Promise<{ file: TestAccessFile; service: OpenApp }> {
   const file = await TestAccessFile.make(tokens);
   closers.push(() => file.remove());
   const service = await startOpenApp({ ACCESS_FILE: file.path });
@@ -29,7 +29,7 @@ async function start(tokens: readonly FileToken[]): Promise<{ file: TestAccessFi
   return { file, service };
 }
 
-const statusFor = async ({ api }: TestApp, token = ''): Promise<number> =>
+const statusFor = async ({ api }: OpenApp, token = ''): Promise<number> =>
   (await api.get('/lora/status', bearer(token))).status;
 
 /** How long it takes until it is so, in milliseconds. */

@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 
 import { EventStore } from '../../src/event-store/event-store.js';
-import type { TestApp } from '../support/start.js';
+import type { OpenApp } from '../support/start.js';
 import { startOpenApp } from '../support/open-app.js';
 import { expectProblem } from '../support/problem.js';
 
 /** The service, and a replica of it that has come to know the fleets without having made them. */
-let [first, second] = [] as unknown as [TestApp, TestApp];
+let [first, second] = [] as unknown as [OpenApp, OpenApp];
 beforeAll(async () => {
   first = await startOpenApp({ ACTIVE_LORA_ADAPTER: 'v1' });
   for (const fleet of ['shared', 'unread'])

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 
-import type { TestApp } from '../support/start.js';
+import type { OpenApp } from '../support/start.js';
 import { startOpenApp } from '../support/open-app.js';
 import { lockHead } from '../support/head-lock.js';
 import { eventually } from '../support/http.js';
@@ -8,7 +8,7 @@ import { keyOf, Metrics, type Sample } from '../support/metrics.js';
 import { headOf } from '../support/problem.js';
 import { EventStream, idOf } from '../support/sse.js';
 
-let service: TestApp;
+let service: OpenApp;
 beforeAll(async () => {
   service = await startOpenApp({ ACTIVE_LORA_ADAPTER: 'v1' });
 });

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 
 import { StreamHub } from '../../src/stream/stream-hub.js';
-import type { TestApp } from '../support/start.js';
+import type { OpenApp } from '../support/start.js';
 import { startOpenApp } from '../support/open-app.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { eventually, type Json, type Reply } from '../support/http.js';
@@ -10,7 +10,7 @@ import { EventStream, idOf } from '../support/sse.js';
 
 let database: TestDatabase;
 /** Two replicas on one log. */
-let [a, b] = [] as unknown as [TestApp, TestApp];
+let [a, b] = [] as unknown as [OpenApp, OpenApp];
 /** Open from the start to the end of this file. */
 let patient: EventStream;
 let openedAt = 0;
@@ -41,7 +41,7 @@ afterEach(() => {
 
 /** A stream of this test's fleet. */
 async function listen(
-  { api }: TestApp,
+  { api }: OpenApp,
   headers: Record<string, string> = {},
   path = `/lora/stream?fleet=${fleet}`,
 ): Promise<EventStream> {
@@ -50,9 +50,9 @@ async function listen(
   return stream;
 }
 
-const post = (app: TestApp, command: string, body: object = {}): Promise<Reply> =>
+const post = (app: OpenApp, command: string, body: object = {}): Promise<Reply> =>
   app.api.post(`/lora/${command}?fleet=${fleet}`, body);
-const status = (app: TestApp): Promise<Reply> => app.api.get(`/lora/status?fleet=${fleet}`);
+const status = (app: OpenApp): Promise<Reply> => app.api.get(`/lora/status?fleet=${fleet}`);
 
 /** What a stream shows of a state. */
 function shown({ body }: Reply): Record<string, unknown> {

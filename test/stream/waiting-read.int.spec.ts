@@ -3,7 +3,7 @@ import { request } from 'node:http';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 
 import { StreamHub } from '../../src/stream/stream-hub.js';
-import type { TestApp } from '../support/start.js';
+import type { OpenApp } from '../support/start.js';
 import { startOpenApp } from '../support/open-app.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { eventually, type Reply } from '../support/http.js';
@@ -11,7 +11,7 @@ import { EventStream } from '../support/sse.js';
 
 let database: TestDatabase;
 /** Two replicas on one log. */
-let [a, b] = [] as unknown as [TestApp, TestApp];
+let [a, b] = [] as unknown as [OpenApp, OpenApp];
 let hub: StreamHub;
 let fleet = '';
 let fleets = 0;

@@ -1,9 +1,12 @@
 import { constants, runInThisContext } from 'node:vm';
 
 import type { TestDatabase } from './database.js';
-import { type Service, start, type TestApp } from './start.js';
+import { type OpenApp, type Service, start } from './start.js';
 
-export type { TestApp };
+/** Without `get`: the classes that a test imports are not those of a service that was loaded outside. */
+export interface TestApp extends Omit<OpenApp, 'app'> {
+  readonly app: Pick<OpenApp['app'], 'getHttpServer' | 'getHttpAdapter'>;
+}
 
 /**
  * Imports what is built, outside of jest's modules: a process that runs tests loads it once, not for every file anew,

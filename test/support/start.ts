@@ -8,7 +8,7 @@ import { Api } from './http.js';
 export type Service = typeof import('../../src/configure-app.js');
 
 /** The whole service inside the test's process, on a database of its own. */
-export interface TestApp {
+export interface OpenApp {
   readonly app: NestExpressApplication;
   readonly api: Api;
   readonly database: TestDatabase;
@@ -22,7 +22,7 @@ export async function start(
   { createApp, listen, openLog, closeApp }: Service,
   env: Record<string, string> = {},
   shared?: TestDatabase,
-): Promise<TestApp> {
+): Promise<OpenApp> {
   const database = shared ?? (await createDatabase());
   const logged: string[] = [];
   const take = (message: unknown): void => {
