@@ -4,7 +4,7 @@ import type { Bodies, BodyOf, Expected } from './answers.js';
 import { Ended, EXIT } from './ends.js';
 import { begin, type Call, hear, Lost } from './http-call.js';
 import { inTurn, type Outcome } from './turns.js';
-import { type Answer, judge, type Problem, type Verdict } from './verdict.js';
+import { type Answer, foreign, judge, type Problem, type Verdict } from './verdict.js';
 
 /**
  * The service answers a command within 2 s, whatever its database does. A try has that time also when it is the last
@@ -81,7 +81,7 @@ export class Client {
     headers: Readonly<Record<string, string>>,
     signal: AbortSignal,
   ): Promise<Verdict<IncomingMessage>> {
-    return attempt(async () => {
+    return attempt<IncomingMessage>(async () => {
       const opening = new AbortController();
       const abort = (): void => {
         opening.abort();
@@ -92,9 +92,9 @@ export class Client {
       if (response.statusCode === 200 && response.headers['content-type']?.startsWith(kind) === true) {
         return { type: 'done', value: response };
       }
-      const verdict = judge(await hear(response), 204, new Date());
-      if (verdict.type === 'done') return { type: 'foreign', why: 'is not the control plane' };
-      return verdict;
+      const heard = await hear(response);
+      const verdict = judge(heard, 204, new Date());
+      return verdict.type === 'done' ? foreign(heard) : verdict;
     });
   }
 

@@ -56,7 +56,7 @@ export function judge<E extends Expected>(heard: Heard, expected: E, now: Date):
     const mayHaveLanded = status !== 429;
     return { type: 'again', mayHaveLanded, why: `answers ${status}`, afterMs };
   }
-  return { type: 'foreign', why: foreignWords(heard), status };
+  return foreign(heard);
 }
 
 function ofProblem(status: number, body: Readonly<Record<string, unknown>>, afterMs: number): Verdict<never> {
@@ -80,10 +80,10 @@ function jsonObject(text: string): Readonly<Record<string, unknown>> | undefined
   }
 }
 
-function foreignWords({ status, headers }: Heard): string {
+export function foreign({ status, headers }: Heard): Verdict<never> {
   const kind = printable(headers['content-type']?.split(';')[0] ?? 'nothing');
   const to = headers.location === undefined ? '' : `, redirects to ${printable(headers.location)}`;
-  return `is not the control plane (answers ${status} with ${kind}${to})`;
+  return { type: 'foreign', why: `is not the control plane (answers ${status} with ${kind}${to})`, status };
 }
 
 const RETRY_AFTER_MAX_MS = 60_000;

@@ -6,11 +6,12 @@ import type {
   ExportedRoll,
   ExportedRow,
   FleetAt,
+  LogEnd,
   LogHead,
   LogPart,
 } from './audit-rows.js';
 import { upTo } from './event-reader.js';
-import { lastBefore } from './positions.js';
+import { lastBefore, rowAt } from './positions.js';
 import { ask } from './unavailable.js';
 
 /** The auditor's questions to the log. Every one that fails for the database's sake throws LogUnavailable. */
@@ -38,18 +39,17 @@ export class AuditReader {
     return this.rows<ExportedAcknowledgement>(ACKNOWLEDGEMENTS, [from, to, part.fleets]);
   }
 
-  /** Those of the fleets (null: of all) that had a state at a time, by name, after one of them. */
-  fleetsAt(fleets: readonly string[] | null, time: string, after: string, limit: number): Promise<FleetAt[]> {
-    return this.rows<FleetAt>(FLEETS_AT, [time, after, limit, fleets]);
+  /** Those of the fleets that had a state at a time, in their order. */
+  fleetsAt(fleets: readonly string[], time: string, limit: number): Promise<FleetAt[]> {
+    return this.rows<FleetAt>(FLEETS_AT, [time, fleets, limit]);
   }
 
   /** Whether the log holds an event recorded after the time: before that, one could still be recorded earlier. */
-  async isFinal(time: string): Promise<boolean> {
-    const { final } = await this.one<{ final: boolean }>(
-      `select coalesce(recorded_at > ${upTo('$1')}, false) as final from log_head`,
+  end(time: string): Promise<LogEnd> {
+    return this.one<LogEnd>(
+      `select log_id, coalesce(recorded_at > ${upTo('$1')}, false) as final from log_head`,
       [time],
     );
-    return final;
   }
 
   private async one<T>(sql: string, parameters: unknown[]): Promise<T> {
@@ -92,9 +92,9 @@ const exportOf = (positions: string): string => `
       'from_version', e.from_version, 'to_version', e.to_version, 'enabled', e.enabled, 'reason', e.reason,
       'reference', e.reference, 'actor', e.actor) as columns,
     s.state
-  from (${positions}) p join events e on e.position = p.position
+  from (${positions}) p cross join lateral ${rowAt('p.position')} e
   left join fleet_states s on s.fleet = e.fleet and s.generation = e.position and s.recorded_at = e.recorded_at
-  order by e.position
+  order by p.position
 `;
 
 const ROLLS = `
@@ -109,19 +109,12 @@ const ACKNOWLEDGEMENTS = `
 `;
 
 const FLEETS_AT = `
-  with recursive names as (
-    (select fleet from fleet_states where fleet > $2 order by fleet limit 1)
-    union all
-    select (select s.fleet from fleet_states s where s.fleet > names.fleet order by s.fleet limit 1)
-    from names where names.fleet is not null
-  )
   select n.fleet, s.generation, s.recorded_at, s.state
-  from names n
+  from unnest($2::text[]) with ordinality n(fleet, nth)
   cross join lateral (
     select generation, rfc3339(recorded_at) as recorded_at, state from fleet_states
     where fleet = n.fleet and fleet_states.recorded_at <= ${upTo('$1')}
     order by fleet_states.recorded_at desc limit 1
   ) s
-  where n.fleet is not null and ($4::text[] is null or n.fleet = any ($4))
-  limit $3
+  order by n.nth limit $3
 `;

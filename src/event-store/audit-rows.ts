@@ -56,6 +56,12 @@ export interface LogHead {
   readonly adoptions: readonly Adoption[];
 }
 
+/** The log as seen from a time. */
+export interface LogEnd {
+  readonly log_id: string;
+  readonly final: boolean;
+}
+
 export interface FleetAt {
   readonly fleet: string;
   readonly generation: number;

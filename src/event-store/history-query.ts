@@ -1,5 +1,5 @@
 import type { LoraEvent } from '../lora/domain/events.js';
-import { lastBefore } from './positions.js';
+import { lastBefore, rowAt } from './positions.js';
 
 /** What an auditor can ask the log for; every field narrows, times are RFC 3339. */
 export interface EventFilter {
@@ -59,10 +59,9 @@ export function historyQuery(filter: EventFilter, before: number | undefined, li
   };
   const lead: readonly Indexed[] =
     INDEXED.find((names) => names.every((name) => equal[name].length > 0)) ?? [];
-  // Several fleets are several ways, which the database merges in the order of positions.
   const ways = lead.reduce<readonly string[]>(
     (before, name) => before.flatMap((way) => equal[name].map((one) => `${way} and ${one}`)),
-    ['select * from events where true'],
+    ['true'],
   );
   const bounds = [
     ...given('position < $', before),
@@ -75,15 +74,25 @@ export function historyQuery(filter: EventFilter, before: number | undefined, li
       .map(([, any]) => `(${any.join(' or ')})`),
     ...given('strpos(lower(reason), lower($)) > 0', filter.reason),
   ];
-  const inOrder = (columns: string): string =>
-    `select ${columns} from (${ways.join(' union all ')}) way
-     where ${['true', ...bounds].join(' and ')} order by position desc`;
   const all = rest.length === 0;
-  // The limit within keeps the planner on the way of the index that leads.
+  const most = all ? limit : ROWS_READ_MAX;
+  // Several fleets are several ways. Each in its order and of so many at most, the database merges them as it reads.
+  const inOrder = (columns: string): string => `
+    select ${columns} from (${ways
+      .map(
+        (way) => `(select ${columns} from events where ${[way, ...bounds].join(' and ')}
+          order by position desc limit ${most})`,
+      )
+      .join(' union all ')}) way order by position desc`;
+  // Positions alone are read from the index that leads. For whole rows the planner would rather walk the log from its
+  // end until enough of them match: long, where a fleet or an actor has done nothing of late.
+  const read =
+    lead.length === 0
+      ? `(${inOrder('*')} limit ${most}) place`
+      : `(${inOrder('position')} limit ${most}) place cross join lateral ${rowAt('place.position')} read`;
   const found = `
-    select position, recorded_at, leaf_hash, body
-    from (${inOrder('*')} limit ${all ? limit : ROWS_READ_MAX}) read
-    where ${['true', ...rest].join(' and ')} order by position desc limit ${limit}`;
+    select place.position, recorded_at, leaf_hash, body from ${read}
+    where ${['true', ...rest].join(' and ')} order by place.position desc limit ${limit}`;
   // A page that is full says itself where the next one goes on.
   const last = all
     ? 'select null::bigint as position'

@@ -25,15 +25,24 @@ export class TallyReader {
 
   /**
    * Has all counted that the log holds when this is called.
-   * @throws LogUnavailable when that takes too long: asked again, it goes on where it has come to
+   * @throws LogUnavailable when that takes too long, with how far it is: asked again, it goes on from there
    */
-  async catchUp(): Promise<void> {
+  async catchUp(patienceMs = PATIENCE_MS): Promise<void> {
     const begin = performance.now();
     for (let left = await this.count(); left > 0; left = await this.count()) {
-      if (performance.now() - begin > PATIENCE_MS) {
-        throw new LogUnavailable(`The log is still being counted: ${left} events are left. Ask again.`);
-      }
+      if (performance.now() - begin <= patienceMs) continue;
+      const { tallied, events } = await this.progress();
+      const progress = `tallied ${tallied} of ${events} events`;
+      throw new LogUnavailable(`The log is still being counted: ${progress}. Ask again.`);
     }
+  }
+
+  private async progress(): Promise<{ readonly tallied: number; readonly events: number }> {
+    const [row] = await ask(() =>
+      this.database.dataSource.query<{ tallied: number; events: number }[]>(PROGRESS),
+    );
+    if (row === undefined) throw new Error('The tallies have no head.');
+    return row;
   }
 
   /** @param before kills at positions below it; null: from the newest on */
@@ -45,6 +54,8 @@ export class TallyReader {
     return row;
   }
 }
+
+const PROGRESS = 'select t.position as tallied, h.position as events from tally_head t cross join log_head h';
 
 /** Events of one type, one fleet, or one actor. */
 export interface Counted {

@@ -123,10 +123,11 @@ export class StatusService {
 
   /** The fleets as of a time, those left out that had no state yet. */
   async pageAt(identity: Identity, time: string, after: string, limit: number): Promise<FleetPageBody> {
-    const { log_id } = await this.audit.head();
-    // Asked first: an event that comes in between makes the answer no less true.
-    const final = await this.audit.isFinal(time);
-    const found = await this.audit.fleetsAt(identity.fleets, time, after, limit + 1);
+    // Asked first: an event that comes in between makes the answer no less true, and no fleet is missing of what is final.
+    const { log_id, final } = await this.audit.end(time);
+    await this.store.readIndex.confirm();
+    const names = this.store.memory.names().filter((name) => name > after && mayReach(identity, name));
+    const found = await this.audit.fleetsAt(names, time, limit + 1);
     const { page, next_cursor } = pageOf(found, limit, ({ fleet }) => fleet);
     const fleets = page.map(({ recorded_at, ...stored }) =>
       viewOf(log_id, { ...stored, recordedAt: recorded_at }),

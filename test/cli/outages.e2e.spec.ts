@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-import { type Ran, runLine, startLine, withoutChance } from '../support/command-line.js';
+import { type Ran, runInside, runLine, startLine, withoutChance } from '../support/command-line.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { lockHead } from '../support/head-lock.js';
 import { eventually } from '../support/http.js';
@@ -34,7 +34,11 @@ function line({ code, out, err }: Ran): { code: number | null; out: string; err:
 }
 
 const COMMANDS = [['kill'], ['enable'], ['rollback'], ['deploy', 'v9']];
-const READS = [['status'], ['history'], ['history', '1'], ['summary'], ['fleets'], ['engines'], ['export']];
+const REMOVAL = ['engines', 'remove', 'e-1'];
+const READS = [
+  ...[['status'], ['history'], ['history', '1'], ['summary'], ['fleets'], ['engines'], ['export']],
+  ...[['checkpoint'], ['refusals'], ['access']],
+];
 
 describe('loractl against', () => {
   let database: TestDatabase;
@@ -82,11 +86,13 @@ describe('loractl against', () => {
 
   it('no service: not done', async () => {
     const url = `http://127.0.0.1:${await closedPort()}`;
-    const all = [...COMMANDS, ...READS].map((words) => runLine([...words, '--url', url, '--timeout', '1']));
+    const all = [...COMMANDS, REMOVAL, ...READS].map((words) =>
+      runLine([...words, '--url', url, '--timeout', '1']),
+    );
     for (const [index, ran] of (await Promise.all(all)).entries()) {
       const { code, out, err } = line(ran);
       expect({ code, out }).toEqual({ code: 1, out: '' });
-      expect(err).toMatch(index < COMMANDS.length ? /^loractl: not done: / : /^loractl: no answer: /);
+      expect(err).toMatch(index <= COMMANDS.length ? /^loractl: not done: / : /^loractl: no answer: /);
       expect(err).toMatch('http://127.0.0.1:PORT refuses the connection');
     }
   });
@@ -102,7 +108,8 @@ describe('loractl against', () => {
         response.writeHead(status, kind === undefined ? {} : { 'Content-Type': kind });
         response.end(kind === 'application/json' ? '{"hello":"world"}' : '<html><h1>Welcome!</h1></html>');
       });
-      const runs = [['kill'], ['rollback'], ['status']].map((words) => runLine(words, { LORA_URL: url }));
+      const all = [...COMMANDS, ...READS, ...(status === 204 ? [] : [REMOVAL])];
+      const runs = all.map((words) => runInside([...words, '--url', url]));
       for (const ran of await Promise.all(runs)) {
         const { code, out, err } = line(ran);
         expect({ code, out }).toEqual({ code: 1, out: '' });
@@ -179,6 +186,19 @@ describe('loractl against', () => {
       );
       expect(killed).toMatchObject({ code: 1, out: '' });
       expect(killed.err).toMatch(/^loractl: not done: .*Nothing was changed\.\n$/);
+      const others = [
+        ...COMMANDS.slice(1),
+        REMOVAL,
+        ...READS.filter(([word]) => word !== 'status' && word !== 'checkpoint'),
+      ];
+      const asked = others.map((words) => runInside([...words, '--url', urlOf(lonely), '--timeout', '1']));
+      for (const [index, ran] of (await Promise.all(asked)).entries()) {
+        const { code, out, err } = line(ran);
+        const words = others[index];
+        expect({ words, code, out }).toEqual({ words, code: words === REMOVAL ? 4 : 1, out: '' });
+        if (index < COMMANDS.length - 1) expect(err).toMatch(/^loractl: not done: .* Nothing was sent\.\n$/);
+        else expect(err).toMatch(words === REMOVAL ? /^loractl: OUTCOME UNKNOWN: / : /^loractl: no answer: /);
+      }
       expect(await eventsOf()).toEqual([]);
       const { code, out } = await runLine(['status', '--fleet', fleet, '--url', urlOf(lonely)]);
       expect(code).toBe(0);

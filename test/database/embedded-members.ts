@@ -7,7 +7,9 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { Client } from 'pg';
+import { openHome } from '../../src/database/embedded-home.js';
 import { birthOf, isPostgresOn, type ServerUser } from '../../src/database/embedded-processes.js';
+import { putCluster } from '../support/cluster.js';
 
 const project = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -69,6 +71,13 @@ export async function newFolder(mode = 0o755): Promise<string> {
   const folder = await realpath(await mkdtemp(join(tmpdir(), 'embedded-')));
   await chmod(folder, mode);
   folders.push(folder);
+  return folder;
+}
+
+/** A new folder in which a service was before: with a cluster, and no server. */
+export async function usedFolder(): Promise<string> {
+  const folder = await newFolder();
+  await putCluster((await openHome(folder, () => undefined)).folder);
   return folder;
 }
 

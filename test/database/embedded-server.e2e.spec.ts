@@ -6,7 +6,16 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { isPostgresOn } from '../../src/database/embedded-processes.js';
 import { type EmbeddedServer, joinEmbeddedServer } from '../../src/database/embedded-server.js';
-import { cleanUp, cloneInto, isRunning, newFolder, query, startMember, until } from './embedded-members.js';
+import {
+  cleanUp,
+  cloneInto,
+  isRunning,
+  newFolder,
+  query,
+  startMember,
+  until,
+  usedFolder,
+} from './embedded-members.js';
 
 const quiet = (): void => undefined;
 const count = async (url: string): Promise<number> =>
@@ -95,7 +104,7 @@ describe('the embedded PostgreSQL', () => {
   });
 
   it('is shared by two members and stopped by the last one out', async () => {
-    const dataDir = await newFolder();
+    const dataDir = await usedFolder();
     const [one, two] = [await startMember(dataDir), await startMember(dataDir)];
     expect(two.serverPid).toBe(one.serverPid);
     expect(two.said.join()).toContain('was running already');
@@ -107,7 +116,7 @@ describe('the embedded PostgreSQL', () => {
   });
 
   it('does not notice a Ctrl-C in the process group of the service that started it', async () => {
-    const dataDir = await newFolder();
+    const dataDir = await usedFolder();
     const [one, two] = [await startMember(dataDir), await startMember(dataDir)];
     await one.kill('SIGINT');
     await keep(two.url);
@@ -116,7 +125,7 @@ describe('the embedded PostgreSQL', () => {
   });
 
   it('outlives a killed service, and the next one attaches', async () => {
-    const dataDir = await newFolder();
+    const dataDir = await usedFolder();
     const one = await startMember(dataDir);
     await keep(one.url);
     await one.kill('SIGKILL');
@@ -135,7 +144,7 @@ describe('the embedded PostgreSQL', () => {
   });
 
   it('recovers when the service and the database were killed', async () => {
-    const dataDir = await newFolder();
+    const dataDir = await usedFolder();
     const one = await startMember(dataDir);
     await keep(one.url);
     // First the service, lest it start the database again.
@@ -147,7 +156,7 @@ describe('the embedded PostgreSQL', () => {
   });
 
   it('is started when the server that was found is dying, and takes no connection any more', async () => {
-    const dataDir = await newFolder();
+    const dataDir = await usedFolder();
     const before = await enter(dataDir);
     await keep(before.ownerUrl);
     await before.leave();
@@ -177,7 +186,7 @@ describe('the embedded PostgreSQL', () => {
   });
 
   it('comes back by itself, on its port, for every member, when it is killed', async () => {
-    const dataDir = await newFolder();
+    const dataDir = await usedFolder();
     const here = await enter(dataDir);
     const there = await startMember(dataDir);
     const before = here.pid;

@@ -3,7 +3,7 @@ import { chown, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type EmbeddedServer, joinEmbeddedServer } from '../../src/database/embedded-server.js';
 import { prepareDatabase, UnfitDatabaseError } from '../../src/database/prepare-database.js';
-import { cleanUp, newFolder, query, until } from './embedded-members.js';
+import { cleanUp, query, until, usedFolder } from './embedded-members.js';
 
 const quiet = { log: () => undefined, warn: () => undefined };
 
@@ -12,7 +12,7 @@ describe('a server that could lose or hide what it acknowledged', () => {
   let server: EmbeddedServer;
 
   beforeEach(async () => {
-    folder = await newFolder();
+    folder = await usedFolder();
     server = await joinEmbeddedServer(folder, () => undefined);
   });
   afterEach(async () => {

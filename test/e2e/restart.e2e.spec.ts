@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { cleanUp, isRunning, newFolder, until } from '../database/embedded-members.js';
+import { cleanUp, isRunning, usedFolder, until } from '../database/embedded-members.js';
 import { type Api, eventually, type Reply } from '../support/http.js';
 import { type Replica, startReplica } from '../support/replica.js';
 
@@ -92,7 +92,7 @@ describe('a service that is killed together with its database', () => {
   });
 
   it('has every answered command exactly once after the next start', async () => {
-    const dataDir = await newFolder();
+    const dataDir = await usedFolder();
     const sent: Sent[] = [];
     const start = async (flags: Record<string, string>): Promise<Replica> => {
       service = await startReplica({ cwd: dataDir, env: { DATA_DIR: dataDir, ...flags } });

@@ -4,7 +4,7 @@ import { appendFile, readdir, writeFile } from 'node:fs/promises';
 import { type AddressInfo, connect, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 
-import { cleanUp, newFolder } from '../database/embedded-members.js';
+import { cleanUp, newFolder, usedFolder } from '../database/embedded-members.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { lockHead } from '../support/head-lock.js';
 import { eventually } from '../support/http.js';
@@ -116,7 +116,7 @@ describe('a start that cannot be', () => {
     expect(await refused(await occupyPort())).not.toMatch('PostgreSQL');
     expect(await readdir(dataDir)).toEqual([]);
 
-    const running = await start({ DATA_DIR: dataDir });
+    const running = await start({ DATA_DIR: await usedFolder() });
     expect(await refused(new URL(running.api.url).port)).not.toMatch('PostgreSQL');
     expect(await running.api.post('/lora/disable')).toMatchObject({ status: 200, body: { enabled: false } });
     await running.stop();
@@ -125,10 +125,8 @@ describe('a start that cannot be', () => {
   });
 
   it('for a database that could lose a kill says so, and stops the database that it had started', async () => {
-    const dataDir = await newFolder();
+    const dataDir = await usedFolder();
     const data = join(dataDir, 'postgres/cluster/data');
-    const first = await start({ DATA_DIR: dataDir });
-    await first.stop();
     await appendFile(join(data, 'postgresql.auto.conf'), 'fsync = off\n');
 
     const output = await expectRefusal({ DATA_DIR: dataDir }, /Cannot start: .*fsync off/);

@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { MemoryEngine } from '../agent/memory-engine.js';
 import { cleanUp, type RunningAgent, serves, startAgent } from '../agent/running-agent.js';
 import { startApp, type TestApp } from '../support/app.js';
+import { createDatabase } from '../support/database.js';
 import { eventually } from '../support/http.js';
 
 const TTL_SECONDS = 3;
@@ -35,6 +36,7 @@ interface Told {
   readonly observed_adapters: readonly string[];
   readonly heard_at: string;
   readonly conflict: string | null;
+  readonly pending: readonly string[];
 }
 
 const get = async (path: string) => (await service.api.get(path)).body as unknown as Told;
@@ -126,4 +128,37 @@ describe('an agent that stops in good order', () => {
     await running.stop();
     expect((await service.api.get(`/engines/${fleet}-e`)).status).toBe(404);
   });
+});
+
+it('a log with another log_id is followed, although its generations are lower', async () => {
+  const former = await startApp();
+  for (const version of ['v1', 'v2', 'v3'])
+    await former.api.post('/lora/deploy', { adapter_version: version });
+  const engine = new MemoryEngine();
+  const settings = { heartbeatMs: 100 };
+  const running = await startAgent({ planes: [former.api.url], engine, settings });
+  await serves(running, engine, 'v3');
+  const { port } = new URL(former.api.url);
+  await former.close();
+  // A clone of the template has its log_id.
+  const anew = await createDatabase();
+  await anew.query('update log_head set log_id = gen_random_uuid()');
+  const next = await startApp({ PORT: port }, anew);
+  try {
+    const there = async () => (await next.api.get('/lora/convergence')).body as unknown as Told;
+    // Made anew, it starts enabled: that alone says nothing of what operators want.
+    await eventually(async () => (await there()).pending.length === 1);
+    await serves(running, engine, 'v3');
+    await next.api.post('/lora/disable');
+    await eventually(async () => (await there()).converged === true);
+    await serves(running, engine);
+    expect(await there()).toMatchObject({ generation: 2, engines: 1 });
+    const { log_id } = (await next.api.get('/lora/status')).body;
+    const rows = await next.database.query('select log_id, generation::int from kill_acknowledgements');
+    expect(rows).toEqual([{ log_id, generation: 2 }]);
+  } finally {
+    await running.stop();
+    await next.close();
+    await anew.drop();
+  }
 });

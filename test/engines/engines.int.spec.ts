@@ -4,7 +4,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 
 import { startApp, type TestApp } from '../support/app.js';
 import { eventually, type Reply } from '../support/http.js';
+import { Metrics } from '../support/metrics.js';
 import { expectInvalid, expectProblem } from '../support/problem.js';
+import { EventStream } from '../support/sse.js';
 
 let one: TestApp;
 let two: TestApp;
@@ -257,6 +259,58 @@ describe('convergence', () => {
     await eventually(async () => (await convergence()).converged === false);
     await put(one, 'a', generation, ['v1']);
     expect(await convergence()).toMatchObject({ converged: true });
+  });
+});
+
+describe('a report', () => {
+  it('moves neither the status, nor its ETag, nor the stream, and wakes nobody', async () => {
+    const listener = await one.database.connect();
+    const woken: (string | undefined)[] = [];
+    listener.on('notification', ({ payload }) => woken.push(payload));
+    await listener.query('listen lora_log');
+    const stream = await EventStream.open(two.api.url, `/lora/stream?fleet=${fleet}`);
+    const status = () => one.api.get(`/lora/status?fleet=${fleet}`);
+    const before = await status();
+    const { generation } = stateOf(before);
+    await eventually(() => stream.states.length === 1);
+    await put(one, 'a', null, [], { state: 'pending' });
+    await put(two, 'a', generation, ['v1']);
+    const after = await status();
+    expect([after.body, after.headers.get('etag')]).toEqual([before.body, before.headers.get('etag')]);
+    const killed = stateOf(await kill()).generation;
+    // Whatever came before it has been heard by then.
+    await eventually(() => woken.includes(String(killed)) && stream.states.length > 1);
+    expect(woken).toEqual([String(killed)]);
+    expect(stream.states.map(({ data }) => data.generation)).toEqual([generation, killed]);
+    stream.close();
+    await listener.end();
+  });
+});
+
+describe('the time from a kill to its last acknowledgement', () => {
+  const measured = async () => (await Metrics.of(one.api)).value('lora_kill_acknowledged_seconds_count') ?? 0;
+
+  it('is measured once, with the last engine, on whichever replica', async () => {
+    for (const id of ['a', 'b']) await put(one, id, null, [], { state: 'pending' });
+    const before = await measured();
+    const { generation } = stateOf(await kill());
+    await put(one, 'a', generation, []);
+    expect(await measured()).toBe(before);
+    await put(two, 'b', generation, []);
+    for (const app of [one, two]) await put(app, 'a', generation, []);
+    expect(await measured()).toBe(before + 1);
+  });
+
+  it('is not taken of a kill that was overtaken before it had arrived', async () => {
+    await put(one, 'a', null, [], { state: 'pending' });
+    const before = await measured();
+    const overtaken = stateOf(await kill()).generation;
+    const { generation } = stateOf(await kill());
+    await put(one, 'a', overtaken, []);
+    expect(await measured()).toBe(before);
+    expect(await acknowledgements(overtaken)).toHaveLength(1);
+    await put(one, 'a', generation, []);
+    expect(await measured()).toBe(before + 1);
   });
 });
 

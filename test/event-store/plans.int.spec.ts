@@ -2,9 +2,11 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type pg from 'pg';
 
 import { AnswerReader } from '../../src/event-store/answer-reader.js';
+import { historyQuery, ROWS_READ_MAX } from '../../src/event-store/history-query.js';
 import type { LogConnection } from '../../src/event-store/log-connection.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { through } from './batches.js';
+import { explained, looked, lookedAtBy } from './explained.js';
 import { SimpleLog } from './simple-log.js';
 
 const OLD = 2_000;
@@ -42,26 +44,9 @@ async function lookedAt(ask: (reader: AnswerReader) => Promise<unknown>): Promis
     },
   };
   await ask(new AnswerReader(connection as unknown as LogConnection));
-  const plans = await Promise.all(
-    asked.map(([sql, parameters]) =>
-      client.query<{ 'QUERY PLAN': [{ Plan: Plan }] }>(`explain (analyze, format json) ${sql}`, parameters),
-    ),
-  );
-  return plans.reduce((sum, { rows: [row] }) => sum + (row ? rowsOf(row['QUERY PLAN'][0].Plan) : NaN), 0);
-}
-
-interface Plan {
-  readonly 'Relation Name'?: string;
-  readonly 'Actual Rows': number;
-  readonly 'Actual Loops': number;
-  readonly 'Rows Removed by Filter'?: number;
-  readonly Plans?: readonly Plan[];
-}
-
-function rowsOf(plan: Plan): number {
-  const each = plan['Actual Rows'] + (plan['Rows Removed by Filter'] ?? 0);
-  const own = plan['Relation Name'] === undefined ? 0 : each * plan['Actual Loops'];
-  return (plan.Plans ?? []).reduce((sum, inner) => sum + rowsOf(inner), own);
+  const plans = await Promise.all(asked.map(([sql, parameters]) => explained(client, sql, parameters)));
+  const ofTables = plans.flat().filter((step) => step['Relation Name'] !== undefined);
+  return ofTables.reduce((sum, step) => sum + lookedAtBy(step), 0);
 }
 
 describe('a fleet that was common once, at the end of a long log', () => {
@@ -72,5 +57,25 @@ describe('a fleet that was common once, at the end of a long log', () => {
   it('has what a command meant told without the events of others', async () => {
     expect(await lookedAt((reader) => reader.accepted(OLD - 1, OLD))).toBeLessThan(LOOKED_AT_MAX);
     expect(await lookedAt((reader) => reader.accepted(ALL - 1, ALL))).toBeLessThan(LOOKED_AT_MAX);
+  });
+});
+
+describe('a page of the history, wherever in a long log its events are,', () => {
+  beforeAll(() => client.query('vacuum (analyze) events'));
+
+  it.each([
+    [{ fleets: ['common once'] }, 100],
+    [{ fleets: ['common once'], type: 'LoraEnabled' }, 100],
+    [{ fleets: ['common once', 'a', 'b'] }, 100],
+    [{ fleets: ['common once', 'a'], type: 'LoraEnabled' }, 100],
+    [{ fleets: ['common once', 'a'], actor: 'anonymous' }, 100],
+    [{ fleets: ['common once'], reason: 'zzz' }, OLD],
+    [{ fleets: ['common once', 'a'], actor: 'nobody' }, ROWS_READ_MAX],
+    [{ fleets: null, adapter_version: 'never active' }, 100],
+  ] as const)('reads no more than it shows, or may: %j', async (filter, most) => {
+    for (const before of [undefined, ALL / 2]) {
+      const { sql, parameters } = historyQuery(filter, before, 100);
+      expect(looked(await explained(client, sql, parameters))).toBeLessThanOrEqual(most);
+    }
   });
 });

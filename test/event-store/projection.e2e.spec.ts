@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { rebuildProjection } from '../../src/event-store/projection-rebuild.js';
-import { cleanUp, isRunning, newFolder } from '../database/embedded-members.js';
+import { cleanUp, isRunning, usedFolder } from '../database/embedded-members.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { eventually } from '../support/http.js';
 import { startReplica } from '../support/replica.js';
@@ -79,7 +79,7 @@ describe('the commands', () => {
       [
         'toString',
         env,
-        'Cannot toString: Say what to do: npm run projection:verify, projection:rebuild or log:adopt.\n',
+        'Cannot toString: Say what to do: npm run projection:verify, projection:rebuild, log:adopt or audit:key.\n',
       ],
     ];
     for (const [task, environment, stderr] of cases) {
@@ -118,7 +118,7 @@ describe('without DATABASE_URL', () => {
   afterEach(cleanUp);
 
   it('the commands work on the embedded server, and stop it when nobody else uses it', async () => {
-    const DATA_DIR = await newFolder();
+    const DATA_DIR = await usedFolder();
     expect(await run('verify', { DATA_DIR })).toMatchObject({
       code: 2,
       stdout: '',

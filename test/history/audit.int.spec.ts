@@ -1,13 +1,18 @@
 import { once } from 'node:events';
 import { type ClientRequest, get, type IncomingMessage } from 'node:http';
 
+import type pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 
 import { leafHash } from '../../src/audit/core/leaf.js';
+import type { Database } from '../../src/database/database.js';
+import { AuditReader } from '../../src/event-store/audit-reader.js';
+import { TallyReader } from '../../src/event-store/tally-reader.js';
 import { startApp, type TestApp } from '../support/app.js';
 import { eventually, type Reply } from '../support/http.js';
 import { expectInvalid, expectProblem } from '../support/problem.js';
 import { appendBatch, entry, on } from '../event-store/batches.js';
+import { explained, looked, type Step } from '../event-store/explained.js';
 
 let service: TestApp;
 const times: string[] = [];
@@ -227,6 +232,42 @@ describe('GET /lora/history/export', () => {
   ])('a long log is read in pages that end early: %s', async (query, positions, pages) => {
     expect(await pagesOf(query)).toEqual({ positions, pages });
   });
+});
+
+describe('of a log of 10,000 events, whatever is asked, no more is read than a page', () => {
+  let client: pg.Client;
+  beforeAll(async () => {
+    client = await service.database.connect();
+    await client.query('vacuum (analyze) events, fleet_states');
+    // So short a log may well be read whole; a long one may not.
+    await client.query('set enable_seqscan = off');
+  });
+  afterAll(() => client.end());
+
+  it('GET /lora/history/export', async () => {
+    const pages: Step[][] = [];
+    const query = async (sql: string, parameters: unknown[]) => {
+      pages.push(await explained(client, sql, parameters));
+      return [];
+    };
+    const reader = new AuditReader({ dataSource: { query } } as unknown as Database);
+    for (const fleets of [null, ['canary'], ['canary', 'default']]) {
+      const part = { since: times[0] ?? null, until: '2999-01-01T00:00:00Z', fleet: null, fleets };
+      for (const after of [0, 8000]) await reader.exportRows(part, after, 10_000, 1000);
+    }
+    expect(pages.map(looked)).toEqual([1000, 1000, 1000, 1000, 1006, 1000]);
+  });
+});
+
+it('a summary of a log that is still to be counted says how far that is', async () => {
+  await service.database.query('truncate event_kinds, event_tallies, disabled_spells');
+  await service.database.query('update tally_head set position = 0');
+  await expect(service.app.get(TallyReader).catchUp(0)).rejects.toMatchObject({
+    name: 'LogUnavailable',
+    message: 'The log is still being counted: tallied 5000 of 10008 events. Ask again.',
+  });
+  // Whoever asks again goes on from there.
+  expect((await service.api.get('/lora/history/summary')).body).toMatchObject({ events: 10_008 });
 });
 
 /** An export of which nothing is read but the head. */

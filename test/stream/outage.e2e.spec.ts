@@ -300,13 +300,18 @@ describe('a replica that is cut off from the database', () => {
 
 describe('the database', () => {
   let postgres: OwnPostgres;
+  /** The same one through all of it. */
   let replica: Replica;
-  let url = '';
   beforeAll(async () => {
     postgres = await OwnPostgres.create();
     await postgres.query('create database late');
+    const through = new URL(postgres.url);
+    through.pathname = '/late';
+    await postgres.stopImmediate();
+    replica = await startReplica({ env: envOf(through.href), until: 'listening' });
   });
   afterAll(async () => {
+    await replica.stop('SIGKILL');
     await postgres.remove();
   });
   afterEach(async () => {
@@ -327,11 +332,6 @@ describe('the database', () => {
   }
 
   it('is not there yet when a replica starts, who waits for it', async () => {
-    const through = new URL(postgres.url);
-    through.pathname = '/late';
-    url = through.href;
-    await postgres.stopImmediate();
-    replica = await start(url, { until: 'listening' });
     const { api } = replica;
     const reads = ['/lora/status', '/lora/status?consistency=strong', '/lora/status?consistency=eventual'];
     reads.push('/lora/status?at=2026-01-01T00:00:00Z', '/fleets', '/lora/history', '/lora/stream');
@@ -360,7 +360,6 @@ describe('the database', () => {
   });
 
   it('stops at once and comes back, under a replica that is only seconds old', async () => {
-    replica = await start(url);
     await outage(() => postgres.stopImmediate());
     await postgres.start();
     await expectRecovery(replica, performance.now());
@@ -368,7 +367,6 @@ describe('the database', () => {
   });
 
   it('hangs and goes on, under a replica that has streams', async () => {
-    replica = await start(url);
     let goOn = (): void => undefined;
     await outage(async () => {
       goOn = await hang(postgres);
@@ -378,7 +376,6 @@ describe('the database', () => {
   });
 
   it('hangs when the replica is told to stop, which exits within 5 s all the same', async () => {
-    replica = await start(url);
     await replica.api.get('/lora/history');
     const goOn = await hang(postgres);
     await eventually(async () => !(await isReady(replica)));

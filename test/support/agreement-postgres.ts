@@ -5,16 +5,11 @@ import { join } from 'node:path';
 import pg from 'pg';
 
 import { type EmbeddedBinaries, usableBinaries } from '../../src/database/embedded-binaries.js';
-import {
-  createCluster,
-  DATABASE,
-  OWNER,
-  type Postmaster,
-  runningPostmaster,
-} from '../../src/database/embedded-cluster.js';
+import { DATABASE, OWNER, type Postmaster, runningPostmaster } from '../../src/database/embedded-cluster.js';
 import { type EmbeddedHome, openHome } from '../../src/database/embedded-home.js';
 import { codeOf, isPostgresOn } from '../../src/database/embedded-processes.js';
 import { until } from './agreement-node.js';
+import { putCluster } from './cluster.js';
 
 const quiet = (): void => undefined;
 
@@ -36,7 +31,7 @@ export class OwnPostgres {
     await chmod(folder, 0o755);
     const home = await openHome(folder, quiet);
     const binaries = await usableBinaries(home.folder, home.user, quiet);
-    await createCluster(home, binaries, quiet);
+    await putCluster(home.folder);
     const postgres = new OwnPostgres(folder, home, binaries, await readFile(home.passwordFile, 'utf8'));
     await postgres.start();
     return postgres;
