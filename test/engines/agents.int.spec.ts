@@ -157,8 +157,8 @@ it('a log with another log_id is followed, although its generations are lower', 
     const rows = await next.database.query('select log_id, generation::int from kill_acknowledgements');
     expect(rows).toEqual([{ log_id, generation: 2 }]);
   } finally {
-    await running.stop();
     await next.close();
+    await running.stop();
     await anew.drop();
   }
 });
