@@ -117,6 +117,12 @@ export class HistoryEvent {
   @ApiProperty({ type: String }) request_id!: string;
   @ApiProperty({ type: String }) idempotency_key!: string;
   @ApiProperty({ type: String, description: 'SHA-256, hexadecimal.' }) leaf_hash!: string;
+  @ApiPropertyOptional({
+    type: String,
+    description:
+      'How the issuer of its token called the actor; no part of the event. Absent where it is not known.',
+  })
+  actor_name?: string;
 }
 
 export class HistoryPageBody extends ScopedBody {
