@@ -11,6 +11,7 @@ import { AccessRecord } from './access-record.js';
 import { AccessService } from './access.service.js';
 import { AccessStore } from './access.store.js';
 import { Authenticator } from './authenticator.js';
+import { CallerNames } from './caller-names.js';
 import { OidcVerifier } from './oidc.verifier.js';
 import { RefusalRecord } from './refusal-record.js';
 import { TOKEN_VERIFIERS, type TokenVerifier } from './principal.js';
@@ -22,6 +23,7 @@ import { TOKEN_VERIFIERS, type TokenVerifier } from './principal.js';
     Authenticator,
     AccessGuard,
     AccessRecord,
+    CallerNames,
     OidcVerifier,
     AccessService,
     AccessStore,

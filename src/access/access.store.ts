@@ -93,26 +93,18 @@ export class AccessStore {
    * @param since `performance.now()` when it began to
    * @returns whether it was new
    */
-  record(
+  async record(
     since: number,
     replica: string,
     fileSha256: string | null,
     access: RecordedAccess,
   ): Promise<boolean> {
-    return ask(async () => {
-      const { dataSource } = this.database;
-      const connection = dataSource.createQueryRunner();
-      try {
-        // How long ago it was is measured when nothing but the question itself is still to be waited for.
-        await connection.connect();
-        const ageSeconds = (performance.now() - since) / 1000;
-        const parameters = [ageSeconds, replica, fileSha256, JSON.stringify(access)];
-        const [row] = await dataSource.query<{ is_new: boolean }[]>(RECORD, parameters, connection);
-        return row?.is_new ?? false;
-      } finally {
-        await connection.release();
-      }
-    }, UNREADABLE);
+    const [row] = await this.aged<{ is_new: boolean }>(RECORD, since, [
+      replica,
+      fileSha256,
+      JSON.stringify(access),
+    ]);
+    return row?.is_new ?? false;
   }
 
   /** Changes, newest first, before one of them. */
@@ -134,10 +126,31 @@ export class AccessStore {
     await this.rows('select record_refusals($1, $2)', [replica, JSON.stringify(rows)]);
   }
 
+  /** @param at `performance.now()` when a token said so */
+  async recordName(actor: string, name: string, at: number): Promise<void> {
+    await this.aged('select record_caller_name($1, $2, $3)', at, [actor, name]);
+  }
+
   /** Refusals, newest first, before one of them. */
   refusals(filter: RefusalFilter, before: string | undefined, limit: number): Promise<RecordedRefusal[]> {
     const { fleets, actor, remote_address, code, since, until } = filter;
     return this.rows(REFUSALS, [before, limit, fleets, actor, remote_address, code, since, until]);
+  }
+
+  /** A question whose first parameter is how many seconds ago a time was. */
+  private aged<T>(sql: string, time: number, parameters: unknown[]): Promise<T[]> {
+    return ask(async () => {
+      const { dataSource } = this.database;
+      const connection = dataSource.createQueryRunner();
+      try {
+        // How long ago it was is measured when nothing but the question itself is still to be waited for.
+        await connection.connect();
+        const ageSeconds = (performance.now() - time) / 1000;
+        return await dataSource.query<T[]>(sql, [ageSeconds, ...parameters], connection);
+      } finally {
+        await connection.release();
+      }
+    }, UNREADABLE);
   }
 
   private rows<T>(sql: string, parameters: unknown[]): Promise<T[]> {

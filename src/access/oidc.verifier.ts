@@ -7,6 +7,7 @@ import { decodeJwt, errors, type JWTPayload, jwtVerify } from 'jose';
 import { type OidcSettings, SETTINGS, type Settings } from '../config/settings.js';
 import { Problem } from '../http/problem.js';
 import { oidcKeysAge } from './access-metrics.js';
+import { CallerNames } from './caller-names.js';
 import { IssuerKeys, type Keys } from './issuer-keys.js';
 import { identityOf } from './oidc-claims.js';
 import type { Principal, TokenVerifier } from './principal.js';
@@ -35,7 +36,10 @@ export class OidcVerifier implements TokenVerifier, OnModuleInit, BeforeApplicat
   private readonly known = new Map<string, Known>();
   private timer: NodeJS.Timeout | undefined;
 
-  constructor(@Inject(SETTINGS) { oidc }: Settings) {
+  constructor(
+    @Inject(SETTINGS) { oidc }: Settings,
+    private readonly names: CallerNames,
+  ) {
     this.oidc = oidc;
     if (oidc === undefined) return;
     // Which of them the key that has gone vouched for is not known: all are checked again, and their streams end.
@@ -106,6 +110,7 @@ export class OidcVerifier implements TokenVerifier, OnModuleInit, BeforeApplicat
     const revoke = () => {
       revocation.abort();
     };
+    this.names.note(principal);
     this.known.set(digest, { expiresAt: (exp + CLOCK_SECONDS) * 1000, principal, revoke });
     return principal;
   }

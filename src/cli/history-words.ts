@@ -14,7 +14,7 @@ export function historyLines(events: readonly HistoryEvent[], now: Date): string
     event.fleet,
     event.type,
     changeOf(event),
-    printable(event.actor),
+    printable(event.actor_name === undefined ? event.actor : `${event.actor} (${event.actor_name})`),
     printable(event.reference === null ? event.reason : `${event.reason} (${event.reference})`),
   ]);
   return table(HEADER, rows);

@@ -7,6 +7,7 @@ import { KeepCheckpoints1795840100000 } from '../../migrations/1795840100000-kee
 import { KeepRefusals1795840200000 } from '../../migrations/1795840200000-keep-refusals.js';
 import { AppendSets1795850000000 } from '../../migrations/1795850000000-append-sets.js';
 import { TellAgentsApart1795860000000 } from '../../migrations/1795860000000-tell-agents-apart.js';
+import { NameCallers1795870000000 } from '../../migrations/1795870000000-name-callers.js';
 
 /** Every migration, in order; listed one by one so that none is applied by accident of a file name. */
 export const MIGRATIONS = [
@@ -19,4 +20,5 @@ export const MIGRATIONS = [
   KeepRefusals1795840200000,
   AppendSets1795850000000,
   TellAgentsApart1795860000000,
+  NameCallers1795870000000,
 ];

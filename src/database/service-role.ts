@@ -13,12 +13,13 @@ const READABLE = [
     'kill_rolls',
     'kill_acknowledgements',
   ],
-  ...['access_changes', 'checkpoints', 'refusals'],
+  ...['access_changes', 'caller_names', 'checkpoints', 'refusals'],
   ...['tally_head', 'event_kinds', 'event_tallies', 'disabled_spells'],
 ];
 const CALLABLE = [
   ...['lock_head(bigint)', 'append_batch(jsonb, uuid, bigint)'],
   ...['record_access(double precision, text, text, jsonb)', 'record_refusals(text, jsonb)'],
+  'record_caller_name(double precision, text, text)',
   'keep_checkpoint(uuid, bigint, bytea, text, text)',
   ...[
     'report_engines_of(jsonb, integer)',

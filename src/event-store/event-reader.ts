@@ -29,6 +29,18 @@ export class EventReader {
     return ask(() => this.events.findOneBy({ position }));
   }
 
+  /**
+   * How the actors of events were called when these were recorded, or else the next time that somebody called them;
+   * by position. Many have no name.
+   */
+  async actorNames(positions: readonly number[]): Promise<ReadonlyMap<number, string>> {
+    if (positions.length === 0) return new Map();
+    const rows = await ask(() =>
+      this.events.query<{ position: number; name: string }[]>(ACTOR_NAMES, [positions]),
+    );
+    return new Map(rows.map(({ position, name }) => [position, name]));
+  }
+
   /** The histories of a fleet as of a generation. On the pool: an auditor does not keep commands from the connection that their answers need. */
   async histories(fleet: string, generation: number): Promise<Histories> {
     const rows = await ask(() =>
@@ -87,4 +99,12 @@ const STATE_AT = `
     select * from fleet_states where fleet = $1 and recorded_at <= ${upTo('$2')}
     order by recorded_at desc limit 1
   ) s on true
+`;
+
+/** A name is known by the token of the command itself, and to the quarter of a second: it may seem to come after its event. */
+const ACTOR_NAMES = `
+  select e.position, n.name from events e cross join lateral (
+    select name from caller_names c where c.actor = e.actor
+    order by c.seen_at <= e.recorded_at + interval '250 milliseconds' desc, abs(extract(epoch from c.seen_at - e.recorded_at)) limit 1
+  ) n where e.position = any ($1)
 `;

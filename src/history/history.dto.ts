@@ -1,5 +1,5 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
-import { IsIn, Matches } from 'class-validator';
+import { IsIn } from 'class-validator';
 
 import { ScopedBody } from '../http/openapi.js';
 import {
@@ -89,11 +89,6 @@ export class ExportQuery extends PartQuery {
   format: ExportFormat = 'ndjson';
 }
 
-export class PositionPath {
-  @Matches(/^[1-9]\d{0,14}$/, { message: 'must be a position' })
-  position!: string;
-}
-
 const Version = (): PropertyDecorator => ApiProperty({ type: String, nullable: true });
 
 /** An event as it stands in the log; see docs/event-format.md. */
@@ -117,6 +112,12 @@ export class HistoryEvent {
   @ApiProperty({ type: String }) request_id!: string;
   @ApiProperty({ type: String }) idempotency_key!: string;
   @ApiProperty({ type: String, description: 'SHA-256, hexadecimal.' }) leaf_hash!: string;
+  @ApiPropertyOptional({
+    type: String,
+    description:
+      'How the issuer of its token called the actor; no part of the event. Absent where it is not known.',
+  })
+  actor_name?: string;
 }
 
 export class HistoryPageBody extends ScopedBody {

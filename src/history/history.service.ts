@@ -43,7 +43,8 @@ export class HistoryService {
     const event = await this.reader.one(position);
     if (event === null) throw new Problem('not-found', `The log has no event at position ${position}.`);
     checkFleet(identity, event.fleet);
-    return historyEvent(event);
+    const [named = historyEvent(event)] = await this.named([event]);
+    return named;
   }
 
   async summary(identity: Identity, { cursor, limit, ...query }: SummaryQuery): Promise<SummaryBody> {
@@ -87,7 +88,19 @@ export class HistoryService {
     const { events, readTo } = await this.reader.page(filter, before, size + 1);
     const { page, next_cursor } = pageOf(events, size, positionOf);
     const goOn = next_cursor ?? (readTo === null ? null : String(readTo));
-    return { events: page.map(historyEvent), ...scopeOf(identity, fleet), next_cursor: goOn };
+    return { events: await this.named(page), ...scopeOf(identity, fleet), next_cursor: goOn };
+  }
+
+  /** Only an issuer says how its callers are called. */
+  private async named(rows: readonly LoggedRow[]): Promise<HistoryEvent[]> {
+    const events = rows.map(historyEvent);
+    const names = await this.reader.actorNames(
+      events.filter(({ auth }) => auth === 'oidc').map(({ position }) => position),
+    );
+    return events.map((event) => {
+      const actor_name = names.get(event.position);
+      return actor_name === undefined ? event : { ...event, actor_name };
+    });
   }
 }
 

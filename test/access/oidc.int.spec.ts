@@ -49,6 +49,27 @@ it('a token of the issuer is somebody, with its roles and fleets', async () => {
   expect(killed).toMatchObject({ status: 200, body: { last_actor: `oidc:${issuer.url}/u-17` } });
   const event = await service.api.get(`/lora/history/${String(killed.body.generation)}`, bearer(token));
   expect(event.body).toMatchObject({ actor: `oidc:${issuer.url}/u-17`, auth: 'oidc' });
+  // Beside the actor stands how the issuer calls it: then, not now.
+  const nameOf = async (generation: unknown): Promise<unknown> => {
+    const event = await service.api.get(`/lora/history/${String(generation)}`, bearer(token));
+    return (event.body as { actor_name?: unknown }).actor_name;
+  };
+  await eventually(async () => (await nameOf(killed.body.generation)) === 'Ana');
+  // When a name was seen is known to the quarter of a second.
+  await database.query('select pg_sleep(0.3)');
+  const renamed = await issuer.sign({ sub: 'u-17', name: 'Ana B.', fleets: ['blue'], ...OPERATOR });
+  const again = await kill(service, renamed, 'blue');
+  await eventually(async () => (await nameOf(again.body.generation)) === 'Ana B.');
+  expect(await nameOf(killed.body.generation)).toBe('Ana');
+  const { body } = await service.api.get('/lora/history?limit=2', bearer(token));
+  expect(body.events).toMatchObject([
+    { actor_name: 'Ana B.', actor: `oidc:${issuer.url}/u-17` },
+    { actor_name: 'Ana' },
+  ]);
+  // That of a token of the access file, which has no other name.
+  expect(await nameOf(2)).toBeUndefined();
+  const names = await database.query("select name from caller_names where actor like '%/u-17' order by id");
+  expect(names).toEqual([{ name: 'Ana' }, { name: 'Ana B.' }]);
   expect((await kill(service, token)).status).toBe(403);
   const all = await issuer.sign({ fleets: '*', roles: 'breaker' });
   expect((await kill(service, all)).status).toBe(200);

@@ -17,6 +17,7 @@ const tables = (): Promise<{ table: string; comment: string | null }[]> =>
 it('the tables are those that are known here', async () => {
   expect((await tables()).map(({ table }) => table)).toEqual([
     'access_changes',
+    'caller_names',
     'checkpoints',
     'command_keys',
     'disabled_spells',

@@ -25,6 +25,7 @@ beforeAll(async () => {
   await owner.query(`select keep_checkpoint(log_id, 1, sha256('a'), 'note', 'key') from log_head`);
   await owner.query(`select record_refusals('here', '[{"refusal":"0193a1b2-0000-7000-8000-000000000001","age":0,
     "actor":"token:e","auth":"token","call":"GET /lora/status","status":403,"code":"forbidden","left_out":0}]')`);
+  await owner.query("select record_caller_name(0, 'oidc:https://issuer/u-17', 'Ana')");
   await owner.query("select remove_engine('e', 'anonymous', null, 15)");
 });
 afterAll(async () => {
@@ -39,6 +40,7 @@ const TALLIES = ['disabled_spells', 'event_kinds', 'event_tallies', 'tally_head'
 /** Tables whose rows are never changed. */
 const EVIDENCE = [
   'access_changes',
+  'caller_names',
   'checkpoints',
   'command_keys',
   'engine_registrations',
@@ -59,6 +61,7 @@ const everything = async (): Promise<unknown> => {
     'migrations',
     'engine_registrations',
     'access_changes',
+    'caller_names',
     'checkpoints',
     'refusals',
   ];
@@ -100,6 +103,9 @@ const changes = [
   'update access_changes set changed_at = changed_at',
   'delete from access_changes',
   'truncate access_changes',
+  'update caller_names set name = name',
+  'delete from caller_names',
+  'truncate caller_names',
   'update checkpoints set note = note',
   'delete from checkpoints',
   'truncate checkpoints',
@@ -308,6 +314,7 @@ it('every trigger that protects the log fires for everybody, always', async () =
     ),
   ).toEqual([
     { table: 'access_changes', trigger: 'access_changes_are_kept', enabled: 'A' },
+    { table: 'caller_names', trigger: 'caller_names_are_kept', enabled: 'A' },
     { table: 'checkpoints', trigger: 'checkpoints_are_kept', enabled: 'A' },
     { table: 'command_keys', trigger: 'command_keys_are_kept', enabled: 'A' },
     { table: 'engine_registrations', trigger: 'engine_registrations_are_kept', enabled: 'A' },
