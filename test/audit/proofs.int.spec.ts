@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
 
 import type { ConsistencyBody, ProofBody } from '../../src/audit/audit.dto.js';
 import { BLOCK } from '../../src/audit/audit.store.js';
@@ -10,6 +10,7 @@ import { KEY_NAME, openCheckpoint } from '../../src/audit/core/checkpoint.js';
 import { rootOf } from '../../src/audit/core/merkle.js';
 import { generateSignerKey } from '../../src/audit/core/note.js';
 import { isConsistent, isIncluded } from '../../src/audit/core/proof.js';
+import { Notary } from '../../src/audit/notary.js';
 import { startApp, type TestApp } from '../support/app.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { expectInvalid, expectProblem, headOf } from '../support/problem.js';
@@ -88,6 +89,19 @@ it('signs first what no checkpoint covers yet', async () => {
   await service.api.post('/lora/disable');
   const { body } = await service.api.get(`/audit/consistency?from=1&to=${size + 1}`);
   expect(body).toMatchObject({ to: { size: size + 1 } });
+});
+
+it('reads the log for no event that this replica has read, whoever has signed since', async () => {
+  const { size } = await proofOf(1);
+  const other = await start();
+  await service.api.post('/lora/disable');
+  await other.api.get('/audit/checkpoint?fresh=true');
+  const passes = jest.spyOn(service.app.get(Notary), 'pass');
+  expect(await proofOf(1)).toMatchObject({ size });
+  expect(passes).not.toHaveBeenCalled();
+  expect(await proofOf(size + 1)).toMatchObject({ size: size + 1 });
+  expect(passes).toHaveBeenCalledTimes(1);
+  await other.close();
 });
 
 it('has nothing to say of what there is not', async () => {
