@@ -3,7 +3,7 @@ import { ApiOkResponse, ApiOperation, ApiParam, ApiQuery, ApiTags } from '@nestj
 
 import { ApiProblems } from '../http/openapi.js';
 import { StrictPath, StrictQuery } from '../http/params.js';
-import { NoQuery } from '../http/validation.js';
+import { NoQuery, PositionPath } from '../http/validation.js';
 import {
   CheckpointBody,
   CheckpointQuery,
@@ -13,7 +13,6 @@ import {
   ConsistencyQuery,
   KeyBody,
   ProofBody,
-  ProofPath,
 } from './audit.dto.js';
 import { Evidence } from './evidence.service.js';
 
@@ -48,7 +47,7 @@ export class AuditController {
   @ApiParam({ name: 'position', schema: { type: 'integer', minimum: 1 } })
   @ApiOkResponse({ type: ProofBody })
   @ApiProblems(400, 404, 409, 503)
-  proof(@StrictQuery(NoQuery) _query: NoQuery, @StrictPath(ProofPath) { position }: ProofPath) {
+  proof(@StrictQuery(NoQuery) _query: NoQuery, @StrictPath(PositionPath) { position }: PositionPath) {
     return this.evidence.proof(Number(position));
   }
 

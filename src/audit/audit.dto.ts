@@ -1,7 +1,7 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { IsIn, Matches } from 'class-validator';
 
-import { NumberCursor, Optional, PageSize } from '../http/validation.js';
+import { NumberCursor, Optional, PageSize, POSITION } from '../http/validation.js';
 import type { KeptCheckpoint } from './audit.store.js';
 
 export class CheckpointQuery {
@@ -13,13 +13,6 @@ export class CheckpointQuery {
     description: 'Check the log, and sign it where there is something new, before answering.',
   })
   fresh?: string;
-}
-
-const POSITION = /^[1-9]\d{0,14}$/;
-
-export class ProofPath {
-  @Matches(POSITION, { message: 'must be a position' })
-  position!: string;
 }
 
 export class ConsistencyQuery {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { Inject, Injectable } from '@nestjs/common';
 
 import { SETTINGS, type Settings } from '../config/settings.js';
+import { codeOf } from '../database/embedded-processes.js';
 import type { KeptCheckpoint } from './audit.store.js';
 
 /** `<log_id>-<size>.checkpoint` */
@@ -58,7 +59,7 @@ export class CheckpointFiles {
       await writeFile(unfinished, note, { flag: 'wx', flush: true });
       await link(unfinished, file).catch((error: unknown) => {
         // Write-once storage has no links, and shows a file when it is closed.
-        if (NO_LINKS.includes(codeOf(error))) return writeFile(file, note, { flag: 'wx', flush: true });
+        if (NO_LINKS.includes(codeOf(error) ?? '')) return writeFile(file, note, { flag: 'wx', flush: true });
         throw error;
       });
     } catch (error) {
@@ -67,8 +68,4 @@ export class CheckpointFiles {
       await rm(unfinished, { force: true }).catch(() => undefined);
     }
   }
-}
-
-function codeOf(error: unknown): string {
-  return (error as NodeJS.ErrnoException).code ?? '';
 }

@@ -3,6 +3,7 @@ import { link, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import type { Settings } from '../config/settings.js';
+import { codeOf } from '../database/embedded-processes.js';
 import { KEY_NAME } from './core/checkpoint.js';
 import { generateSignerKey, readSignerKey, readSignerPem, type SignerKey } from './core/note.js';
 
@@ -52,8 +53,4 @@ export async function keyOf(file: string): Promise<SignerKey> {
 
 function parse(text: string): SignerKey {
   return text.startsWith('PRIVATE+KEY+') ? readSignerKey(text.trim()) : readSignerPem(KEY_NAME, text);
-}
-
-function codeOf(error: unknown): string | undefined {
-  return (error as NodeJS.ErrnoException).code;
 }

@@ -1,12 +1,12 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { IsIn, Matches } from 'class-validator';
 
-import { FleetQuery, Optional } from '../http/validation.js';
+import { FleetQuery, Optional, POSITION } from '../http/validation.js';
 import { type Convergence, COUNTED, type Counted, LIST_MAX } from './convergence.js';
 
 export class ConvergenceQuery extends FleetQuery {
   @Optional()
-  @Matches(/^[1-9]\d{0,14}$/, { message: 'must be a generation' })
+  @Matches(POSITION, { message: 'must be a generation' })
   @ApiPropertyOptional({ type: Number, description: 'Absent: the newest of the fleet.' })
   generation?: string;
 

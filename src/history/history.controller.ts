@@ -5,13 +5,12 @@ import type { Response } from 'express';
 import { type Caller, FromCaller } from '../http/caller.js';
 import { ApiProblems } from '../http/openapi.js';
 import { StrictPath, StrictQuery } from '../http/params.js';
-import { NoQuery } from '../http/validation.js';
+import { NoQuery, PositionPath } from '../http/validation.js';
 import {
   ExportQuery,
   HistoryEvent,
   HistoryPageBody,
   HistoryQuery,
-  PositionPath,
   SummaryBody,
   SummaryQuery,
 } from './history.dto.js';

@@ -1,5 +1,5 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
-import { IsIn, Matches } from 'class-validator';
+import { IsIn } from 'class-validator';
 
 import { ScopedBody } from '../http/openapi.js';
 import {
@@ -87,11 +87,6 @@ export class ExportQuery extends PartQuery {
   @IsIn(EXPORT_FORMATS, { message: `must be ${EXPORT_FORMATS.join(' or ')}` })
   @ApiPropertyOptional({ enum: EXPORT_FORMATS, default: 'ndjson' })
   format: ExportFormat = 'ndjson';
-}
-
-export class PositionPath {
-  @Matches(/^[1-9]\d{0,14}$/, { message: 'must be a position' })
-  position!: string;
 }
 
 const Version = (): PropertyDecorator => ApiProperty({ type: String, nullable: true });

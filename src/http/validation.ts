@@ -81,11 +81,19 @@ export function PageSize(): PropertyDecorator {
   );
 }
 
+/** A position of the log, or a number of events; also what a list by number goes on from. */
+export const POSITION = /^[1-9]\d{0,14}$/;
+
+export class PositionPath {
+  @Matches(POSITION, { message: 'must be a position' })
+  position!: string;
+}
+
 /** Where a page goes on, in a list by number. */
 export function NumberCursor(): PropertyDecorator {
   return applyDecorators(
     Optional(),
-    Matches(/^[1-9]\d{0,14}$/, { message: 'must be the next_cursor of the page before' }),
+    Matches(POSITION, { message: 'must be the next_cursor of the page before' }),
     ApiPropertyOptional({ type: String, description: 'The `next_cursor` of the page before.' }),
   );
 }

@@ -3,7 +3,8 @@ import { mkdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promise
 import { dirname, join } from 'node:path';
 
 import { bearer, type FileToken, newToken, TestAccessFile, textOf } from '../support/access.js';
-import { startApp, type TestApp } from '../support/app.js';
+import type { OpenApp } from '../support/start.js';
+import { startOpenApp } from '../support/open-app.js';
 import { eventually } from '../support/http.js';
 import { EventStream } from '../support/sse.js';
 
@@ -20,15 +21,15 @@ afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close();
 });
 
-async function start(tokens: readonly FileToken[]): Promise<{ file: TestAccessFile; service: TestApp }> {
+async function start(tokens: readonly FileToken[]): Promise<{ file: TestAccessFile; service: OpenApp }> {
   const file = await TestAccessFile.make(tokens);
   closers.push(() => file.remove());
-  const service = await startApp({ ACCESS_FILE: file.path });
+  const service = await startOpenApp({ ACCESS_FILE: file.path });
   closers.push(() => service.close());
   return { file, service };
 }
 
-const statusFor = async ({ api }: TestApp, token = ''): Promise<number> =>
+const statusFor = async ({ api }: OpenApp, token = ''): Promise<number> =>
   (await api.get('/lora/status', bearer(token))).status;
 
 /** How long it takes until it is so, in milliseconds. */
@@ -160,7 +161,7 @@ describe('an access file that is broken', () => {
   it('stops the start', async () => {
     const file = await TestAccessFile.make([]);
     closers.push(() => file.remove());
-    await expect(startApp({ ACCESS_FILE: file.path })).rejects.toThrow(
+    await expect(startOpenApp({ ACCESS_FILE: file.path })).rejects.toThrow(
       `ACCESS_FILE ${file.path} cannot be used: tokens must be a list of at least one token.`,
     );
   });

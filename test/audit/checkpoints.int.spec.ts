@@ -12,7 +12,8 @@ import { generateSignerKey } from '../../src/audit/core/note.js';
 import { BLOCK } from '../../src/audit/audit.store.js';
 import { Notary } from '../../src/audit/notary.js';
 import { lengthen } from './long-log.js';
-import { startApp, type TestApp } from '../support/app.js';
+import type { OpenApp } from '../support/start.js';
+import { startOpenApp } from '../support/open-app.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { eventually } from '../support/http.js';
 import { lockHead } from '../support/head-lock.js';
@@ -23,7 +24,7 @@ const key = generateSignerKey(KEY_NAME);
 let folder: string;
 let env: Record<string, string>;
 let database: TestDatabase;
-let services: TestApp[] = [];
+let services: OpenApp[] = [];
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'audit-'));
@@ -41,17 +42,17 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
-async function start(more: Record<string, string> = {}): Promise<TestApp> {
-  const service = await startApp({ ...env, ...more }, database);
+async function start(more: Record<string, string> = {}): Promise<OpenApp> {
+  const service = await startOpenApp({ ...env, ...more }, database);
   services.push(service);
   return service;
 }
 
-const asked = async ({ api }: TestApp, query: string): Promise<CheckpointBody> =>
+const asked = async ({ api }: OpenApp, query: string): Promise<CheckpointBody> =>
   (await api.get(`/audit/checkpoint${query}`)).body as unknown as CheckpointBody;
-const fresh = (service: TestApp) => asked(service, '?fresh=true');
-const newest = (service: TestApp) => asked(service, '');
-const deploy = ({ api }: TestApp, version: string) => api.post('/lora/deploy', { adapter_version: version });
+const fresh = (service: OpenApp) => asked(service, '?fresh=true');
+const newest = (service: OpenApp) => asked(service, '');
+const deploy = ({ api }: OpenApp, version: string) => api.post('/lora/deploy', { adapter_version: version });
 
 /** Keeps passes that begin from now on from reading the checkpoints. */
 async function holdPasses() {

@@ -13,7 +13,8 @@ import { generateSignerKey } from '../../src/audit/core/note.js';
 import { Notary } from '../../src/audit/notary.js';
 import { readSettings } from '../../src/config/settings.js';
 import { adoptLog } from '../../src/event-store/adopt.js';
-import { startApp, type TestApp } from '../support/app.js';
+import type { OpenApp } from '../support/start.js';
+import { startOpenApp } from '../support/open-app.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { eventually } from '../support/http.js';
 import { Metrics } from '../support/metrics.js';
@@ -25,7 +26,7 @@ const TABLES = ['events', 'fleet_states', 'checkpoints', 'command_keys'];
 const key = generateSignerKey(KEY_NAME);
 let folder: string;
 let database: TestDatabase;
-let services: TestApp[] = [];
+let services: OpenApp[] = [];
 let stores: AuditStore[] = [];
 
 beforeAll(async () => {
@@ -61,15 +62,15 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
-async function start(more: Record<string, string> = {}): Promise<TestApp> {
+async function start(more: Record<string, string> = {}): Promise<OpenApp> {
   const env = { AUDIT_SIGNING_KEY_FILE: join(folder, 'key'), AUDIT_CHECKPOINT_SECONDS: '100000', ...more };
-  const service = await startApp(env, database);
+  const service = await startOpenApp(env, database);
   services.push(service);
   return service;
 }
 
-const ask = ({ api }: TestApp) => api.get('/audit/checkpoint?fresh=true');
-const fresh = async (service: TestApp) => (await ask(service)).body as unknown as CheckpointBody;
+const ask = ({ api }: OpenApp) => api.get('/audit/checkpoint?fresh=true');
+const fresh = async (service: OpenApp) => (await ask(service)).body as unknown as CheckpointBody;
 const noRest = () => Promise.resolve();
 function notary(): Notary {
   const store = new AuditStore({ serviceUrl: database.url });
@@ -84,7 +85,7 @@ const alarms = (): string[] =>
     logged.filter((line) => line.startsWith('THE PAST OF THE LOG HAS CHANGED: ')),
   );
 
-async function expectRefused(service: TestApp, why: RegExp): Promise<void> {
+async function expectRefused(service: OpenApp, why: RegExp): Promise<void> {
   const reply = await ask(service);
   expectProblem(reply, 'past-changed', '/audit/checkpoint');
   expect(reply.body.detail).toMatch(why);

@@ -217,17 +217,24 @@ describe('loractl against', () => {
     }
   });
 
-  it('a replica that is killed in the middle of its call: the kill lands once, through the other one', async () => {
+  it('a replica that is killed in the middle of its calls: each lands once, through the other one', async () => {
     const doomed = await startReplica({ env: { DATABASE_URL: database.url } });
+    const url = `${urlOf(doomed)},${urlOf(b)}`;
     const lock = await lockHead(database);
-    const kill = startLine(['kill', '--fleet', fleet, '--url', `${urlOf(doomed)},${urlOf(b)}`]);
+    const deploy = startLine(['deploy', 'v7', '--url', url]);
     await lock.waiters(1);
+    const kill = runInside(['kill', '--fleet', fleet, '--url', url]);
+    await lock.waiters(1, 'spare lane');
     await doomed.stop('SIGKILL');
     await lock.release();
-    expect(await kill.ended()).toBe(0);
-    expect(kill.out()).toMatch(/^DISABLED since /);
-    expect(kill.err()).toBe('');
+    expect(await kill).toEqual({
+      code: 0,
+      out: expect.stringMatching(/^DISABLED since /) as unknown,
+      err: '',
+    });
+    expect({ code: await deploy.ended(), err: deploy.err() }).toEqual({ code: 0, err: '' });
     expect(await eventsOf()).toEqual(['LoraDisabled']);
+    expect(await database.query("select from events where adapter_version = 'v7'")).toHaveLength(1);
   });
 
   it('the only replica, killed in the middle of its call: unknown', async () => {

@@ -8,13 +8,14 @@ import { leafHash } from '../../src/audit/core/leaf.js';
 import type { Database } from '../../src/database/database.js';
 import { AuditReader } from '../../src/event-store/audit-reader.js';
 import { TallyReader } from '../../src/event-store/tally-reader.js';
-import { startApp, type TestApp } from '../support/app.js';
+import type { OpenApp } from '../support/start.js';
+import { startOpenApp } from '../support/open-app.js';
 import { eventually, type Reply } from '../support/http.js';
 import { expectInvalid, expectProblem } from '../support/problem.js';
 import { appendBatch, entry, on } from '../event-store/batches.js';
 import { explained, looked, type Step } from '../event-store/explained.js';
 
-let service: TestApp;
+let service: OpenApp;
 const times: string[] = [];
 
 interface Told {
@@ -25,7 +26,7 @@ interface Told {
 const told = ({ body }: Reply): Told => body as unknown as Told;
 
 beforeAll(async () => {
-  service = await startApp({ ACTIVE_LORA_ADAPTER: 'v1' });
+  service = await startOpenApp({ ACTIVE_LORA_ADAPTER: 'v1' });
   const { api } = service;
   await api.send('PUT', '/fleets/canary', { body: { adapter_version: 'v1' } });
   const { log_id } = told(await api.get('/lora/status'));

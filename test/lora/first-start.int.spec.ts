@@ -5,13 +5,14 @@ import { closeApp, createApp, listen } from '../../src/configure-app.js';
 import { Database } from '../../src/database/database.js';
 import { EventStore } from '../../src/event-store/event-store.js';
 import { FirstStart } from '../../src/lora/first-start.js';
-import { type TestApp, startApp } from '../support/app.js';
+import type { OpenApp } from '../support/start.js';
+import { startOpenApp } from '../support/open-app.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { Api } from '../support/http.js';
 import { expectProblem, headOf } from '../support/problem.js';
 
 let database: TestDatabase;
-const running: TestApp[] = [];
+const running: OpenApp[] = [];
 beforeEach(async () => {
   database = await createDatabase();
 });
@@ -20,19 +21,19 @@ afterEach(async () => {
   await database.drop();
 });
 
-async function start(env: Record<string, string>): Promise<TestApp> {
-  const service = await startApp(env, database);
+async function start(env: Record<string, string>): Promise<OpenApp> {
+  const service = await startOpenApp(env, database);
   running.push(service);
   return service;
 }
-async function stop(service: TestApp): Promise<void> {
+async function stop(service: OpenApp): Promise<void> {
   running.splice(running.indexOf(service), 1);
   await service.close();
 }
-const status = async ({ api }: TestApp) => (await api.get('/lora/status')).body;
-const flagsDiffer = async ({ api }: TestApp): Promise<unknown> =>
+const status = async ({ api }: OpenApp) => (await api.get('/lora/status')).body;
+const flagsDiffer = async ({ api }: OpenApp): Promise<unknown> =>
   (await api.get('/health')).body.flags_differ;
-const warnings = ({ logged }: TestApp) => logged.filter((line) => line.includes('flags do not override'));
+const warnings = ({ logged }: OpenApp) => logged.filter((line) => line.includes('flags do not override'));
 
 describe('the first start', () => {
   it.each([

@@ -1,16 +1,17 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 
 import { EventStore } from '../../src/event-store/event-store.js';
-import { type TestApp, startApp } from '../support/app.js';
+import type { OpenApp } from '../support/start.js';
+import { startOpenApp } from '../support/open-app.js';
 import { expectProblem } from '../support/problem.js';
 
 /** The service, and a replica of it that has come to know the fleets without having made them. */
-let [first, second] = [] as unknown as [TestApp, TestApp];
+let [first, second] = [] as unknown as [OpenApp, OpenApp];
 beforeAll(async () => {
-  first = await startApp({ ACTIVE_LORA_ADAPTER: 'v1' });
+  first = await startOpenApp({ ACTIVE_LORA_ADAPTER: 'v1' });
   for (const fleet of ['shared', 'unread'])
     await first.api.send('PUT', `/fleets/${fleet}`, { body: { adapter_version: 'v1' } });
-  second = await startApp({}, first.database);
+  second = await startOpenApp({}, first.database);
 });
 afterAll(async () => {
   await second.close();

@@ -1,13 +1,14 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 
 import { EventStore } from '../../src/event-store/event-store.js';
-import { type TestApp, startApp } from '../support/app.js';
+import type { OpenApp } from '../support/start.js';
+import { startOpenApp } from '../support/open-app.js';
 import { type HeadLock, lockHead } from '../support/head-lock.js';
 import { eventually, type Reply } from '../support/http.js';
 import { expectProblem, headOf, short } from '../support/problem.js';
 import { RawConnection } from '../support/raw-http.js';
 
-let service: TestApp;
+let service: OpenApp;
 /** While it is held, nothing can be appended. */
 let lock: HeadLock | undefined;
 /** Sees when a command has been confirmed and waits for the log; lets everything through. */
@@ -16,7 +17,7 @@ let made = 0;
 let fleet: string;
 
 beforeAll(async () => {
-  service = await startApp({ ACTIVE_LORA_ADAPTER: 'v1' });
+  service = await startOpenApp({ ACTIVE_LORA_ADAPTER: 'v1' });
   submitted = jest.spyOn(service.app.get(EventStore), 'append');
   for (const name of ['other', 'busy']) await service.api.send('PUT', `/fleets/${name}`);
 });

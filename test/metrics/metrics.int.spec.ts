@@ -1,15 +1,16 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 
-import { type TestApp, startApp } from '../support/app.js';
+import type { OpenApp } from '../support/start.js';
+import { startOpenApp } from '../support/open-app.js';
 import { lockHead } from '../support/head-lock.js';
 import { eventually } from '../support/http.js';
 import { keyOf, Metrics, type Sample } from '../support/metrics.js';
 import { headOf } from '../support/problem.js';
 import { EventStream, idOf } from '../support/sse.js';
 
-let service: TestApp;
+let service: OpenApp;
 beforeAll(async () => {
-  service = await startApp({ ACTIVE_LORA_ADAPTER: 'v1' });
+  service = await startOpenApp({ ACTIVE_LORA_ADAPTER: 'v1' });
 });
 afterAll(() => service.close());
 
@@ -168,7 +169,7 @@ describe('the state', () => {
   });
 
   it('follows what another replica does', async () => {
-    const other = await startApp({}, service.database);
+    const other = await startOpenApp({}, service.database);
     const { body } = await other.api.post('/lora/disable', { reason: 'by another' });
     await eventually(
       async () => (await one('lora_fleet_generation', { fleet: 'default' })) === body.generation,

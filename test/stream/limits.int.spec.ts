@@ -11,7 +11,8 @@ import { staleEvent } from '../../src/stream/sse-format.js';
 import { StreamClient } from '../../src/stream/stream-client.js';
 import { StreamHub } from '../../src/stream/stream-hub.js';
 import { streamsDropped } from '../../src/stream/stream-metrics.js';
-import { type TestApp, startApp } from '../support/app.js';
+import type { OpenApp } from '../support/start.js';
+import { startOpenApp } from '../support/open-app.js';
 import { eventually, type Json, type Reply } from '../support/http.js';
 import { expectProblem } from '../support/problem.js';
 import { EventStream, idOf } from '../support/sse.js';
@@ -21,13 +22,13 @@ afterEach(async () => {
   for (const end of ends.splice(0).reverse()) await end();
 });
 
-async function start(env: Record<string, string> = {}): Promise<TestApp> {
-  const service = await startApp(env);
+async function start(env: Record<string, string> = {}): Promise<OpenApp> {
+  const service = await startOpenApp(env);
   ends.push(() => service.close());
   return service;
 }
 
-async function listen({ api }: TestApp, path?: string): Promise<EventStream> {
+async function listen({ api }: OpenApp, path?: string): Promise<EventStream> {
   const stream = await EventStream.open(api.url, path);
   ends.push(() => {
     stream.close();
@@ -81,7 +82,7 @@ describe('more streams than are told in one turn', () => {
 });
 
 describe('STREAMS_MAX', () => {
-  const open = ({ app }: TestApp): number => app.get(StreamHub).open;
+  const open = ({ app }: OpenApp): number => app.get(StreamHub).open;
 
   it('holds when many connect at once; the others get a clear 503', async () => {
     const service = await start({ STREAMS_MAX: '2' });
@@ -158,7 +159,7 @@ describe('STREAMS_MAX', () => {
 
 describe('a stream that is asked for behind an unanswered read on the same connection', () => {
   /** Both requests at once. */
-  async function ask(service: TestApp, seconds: number) {
+  async function ask(service: OpenApp, seconds: number) {
     const tag = (await service.api.get('/lora/status')).headers.get('etag') ?? '';
     const wait = `Prefer: wait=${seconds}\r\nIf-None-Match: ${tag}\r\n`;
     const read = `/lora/status HTTP/1.1\r\nHost: localhost\r\n${wait}\r\nGET /lora/stream`;

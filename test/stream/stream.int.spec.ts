@@ -1,7 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 
 import { StreamHub } from '../../src/stream/stream-hub.js';
-import { type TestApp, startApp } from '../support/app.js';
+import type { OpenApp } from '../support/start.js';
+import { startOpenApp } from '../support/open-app.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { eventually, type Json, type Reply } from '../support/http.js';
 import { expectInvalid, expectProblem } from '../support/problem.js';
@@ -9,7 +10,7 @@ import { EventStream, idOf } from '../support/sse.js';
 
 let database: TestDatabase;
 /** Two replicas on one log. */
-let [a, b] = [] as unknown as [TestApp, TestApp];
+let [a, b] = [] as unknown as [OpenApp, OpenApp];
 /** Open from the start to the end of this file. */
 let patient: EventStream;
 let openedAt = 0;
@@ -19,8 +20,8 @@ const streams: EventStream[] = [];
 
 beforeAll(async () => {
   database = await createDatabase();
-  a = await startApp({ ACTIVE_LORA_ADAPTER: 'v1' }, database);
-  b = await startApp({}, database);
+  a = await startOpenApp({ ACTIVE_LORA_ADAPTER: 'v1' }, database);
+  b = await startOpenApp({}, database);
   patient = await EventStream.open(b.api.url);
   openedAt = performance.now();
 });
@@ -40,7 +41,7 @@ afterEach(() => {
 
 /** A stream of this test's fleet. */
 async function listen(
-  { api }: TestApp,
+  { api }: OpenApp,
   headers: Record<string, string> = {},
   path = `/lora/stream?fleet=${fleet}`,
 ): Promise<EventStream> {
@@ -49,9 +50,9 @@ async function listen(
   return stream;
 }
 
-const post = (app: TestApp, command: string, body: object = {}): Promise<Reply> =>
+const post = (app: OpenApp, command: string, body: object = {}): Promise<Reply> =>
   app.api.post(`/lora/${command}?fleet=${fleet}`, body);
-const status = (app: TestApp): Promise<Reply> => app.api.get(`/lora/status?fleet=${fleet}`);
+const status = (app: OpenApp): Promise<Reply> => app.api.get(`/lora/status?fleet=${fleet}`);
 
 /** What a stream shows of a state. */
 function shown({ body }: Reply): Record<string, unknown> {

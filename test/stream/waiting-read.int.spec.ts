@@ -3,14 +3,15 @@ import { request } from 'node:http';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 
 import { StreamHub } from '../../src/stream/stream-hub.js';
-import { type TestApp, startApp } from '../support/app.js';
+import type { OpenApp } from '../support/start.js';
+import { startOpenApp } from '../support/open-app.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { eventually, type Reply } from '../support/http.js';
 import { EventStream } from '../support/sse.js';
 
 let database: TestDatabase;
 /** Two replicas on one log. */
-let [a, b] = [] as unknown as [TestApp, TestApp];
+let [a, b] = [] as unknown as [OpenApp, OpenApp];
 let hub: StreamHub;
 let fleet = '';
 let fleets = 0;
@@ -18,8 +19,8 @@ let tag = '';
 
 beforeAll(async () => {
   database = await createDatabase();
-  a = await startApp({}, database);
-  b = await startApp({}, database);
+  a = await startOpenApp({}, database);
+  b = await startOpenApp({}, database);
   hub = b.app.get(StreamHub);
 });
 afterAll(async () => {

@@ -1,40 +1,21 @@
-import type { LoggerService } from '@nestjs/common';
-import type { NestExpressApplication } from '@nestjs/platform-express';
+import { constants, runInThisContext } from 'node:vm';
 
-import { readSettings } from '../../src/config/settings.js';
-import { closeApp, createApp, listen, openLog } from '../../src/configure-app.js';
-import { createDatabase, type TestDatabase } from './database.js';
-import { Api } from './http.js';
+import type { TestDatabase } from './database.js';
+import { type OpenApp, type Service, start } from './start.js';
 
-/** The whole service inside the test's process, on a database of its own. */
-export interface TestApp {
-  readonly app: NestExpressApplication;
-  readonly api: Api;
-  readonly database: TestDatabase;
-  /** What it has logged, a line each. */
-  readonly logged: readonly string[];
-  close(): Promise<void>;
+/** Without `get`: the classes that a test imports are not those of a service that was loaded outside. */
+export interface TestApp extends Omit<OpenApp, 'app'> {
+  readonly app: Pick<OpenApp['app'], 'getHttpServer' | 'getHttpAdapter'>;
 }
 
-export async function startApp(env: Record<string, string> = {}, shared?: TestDatabase): Promise<TestApp> {
-  const database = shared ?? (await createDatabase());
-  const logged: string[] = [];
-  const take = (message: unknown): void => {
-    logged.push(String(message));
-  };
-  const logger: LoggerService = { log: take, warn: take, error: take, fatal: take };
-  const settings = readSettings({ PORT: '0', DATABASE_URL: database.url, ...env });
-  const app = await createApp(settings, logger);
-  const url = await listen(app, settings);
-  await openLog(app, new AbortController().signal);
-  return {
-    app,
-    api: new Api(url),
-    database,
-    logged,
-    close: async () => {
-      await closeApp(app);
-      if (!shared) await database.drop();
-    },
-  };
+/**
+ * Imports what is built, outside of jest's modules: a process that runs tests loads it once, not for every file anew,
+ * which takes longer than most files' tests.
+ */
+const load = runInThisContext('(url) => import(url)', {
+  importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
+}) as (url: string) => Promise<Service>;
+
+export async function startApp(env?: Record<string, string>, shared?: TestDatabase): Promise<TestApp> {
+  return start(await load(new URL('../../dist/src/configure-app.js', import.meta.url).href), env, shared);
 }

@@ -29,30 +29,6 @@ export class Frontier {
   private readonly peaks: Buffer[] = [];
 
   /**
-   * Goes on from one that was kept.
-   * @param peaks its {@link hashes}
-   * @throws RangeError when a tree of that size has another number of them
-   */
-  static restore(size: number, peaks: readonly Buffer[]): Frontier {
-    const ones = size.toString(2).replaceAll('0', '').length;
-    if (ones !== peaks.length)
-      throw new RangeError(`A tree of ${size} leaves has ${ones} complete subtrees.`);
-    const frontier = new Frontier();
-    frontier.leaves = size;
-    frontier.peaks.push(...peaks);
-    return frontier;
-  }
-
-  get size(): number {
-    return this.leaves;
-  }
-
-  /** The roots of the complete subtrees, largest first. */
-  get hashes(): readonly Buffer[] {
-    return this.peaks;
-  }
-
-  /**
    * @param hash a leaf's, or the root of a complete subtree of 2^`level` leaves
    * @throws RangeError when such a subtree cannot begin at this size
    */
