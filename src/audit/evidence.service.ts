@@ -70,14 +70,13 @@ export class Evidence {
     });
   }
 
-  /** The newest checkpoint, or a fresh one where that does not cover the position or nobody has read it here yet. */
+  /** The newest checkpoint that was checked here, or a fresh one where that does not cover the position. */
   private async covering(position: number): Promise<KeptCheckpoint> {
     this.watch.requireKey();
-    const { position: end, newest } = await this.store.head();
+    const { log_id, position: end } = await this.store.head();
+    const known = this.notary.known(log_id);
     // What is not in the log yet no fresh one would cover: none is taken for it.
-    const isCovered =
-      newest !== null && newest.size >= Math.min(position, end) && this.notary.hasRead(newest);
-    const found = isCovered ? newest : await this.fresh();
+    const found = known && known.size >= Math.min(position, end) ? known : await this.fresh();
     if (found === null) throw new Problem('no-checkpoint-yet', NONE_YET);
     return found;
   }

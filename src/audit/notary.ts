@@ -13,7 +13,7 @@ import { LogTree, type Rest } from './log-tree.js';
 interface Watched {
   readonly tree: LogTree;
   /** The newest checkpoint that this replica has seen, after the log was found to agree with it. */
-  known?: TreeHead;
+  known?: KeptCheckpoint;
   contradiction?: Contradiction;
 }
 
@@ -36,9 +36,12 @@ export class Notary {
     return this.log?.contradiction;
   }
 
-  /** Whether a pass has read what a checkpoint covers, so that a proof needs no more than a few rows. */
-  hasRead({ log_id, size }: Pick<KeptCheckpoint, 'log_id' | 'size'>): boolean {
-    return this.log?.tree.logId === log_id && this.log.tree.size >= size;
+  /**
+   * The newest checkpoint of a log that a pass has found good: what it covers has been read here, so that a proof needs
+   * no more than a few rows.
+   */
+  known(logId: string): KeptCheckpoint | undefined {
+    return this.log?.tree.logId === logId ? this.log.known : undefined;
   }
 
   /**
@@ -55,7 +58,7 @@ export class Notary {
   }
 
   /**
-   * Reads a log that a pass {@link hasRead}; a contradiction that is found stays.
+   * Reads a log up to what is {@link known} of it; a contradiction that is found stays.
    * @throws Contradiction, also one that was found before or meanwhile: nothing that is read of such a log is good
    */
   async reading<T>(logId: string, work: (tree: LogTree) => Promise<T>): Promise<T> {
@@ -109,7 +112,7 @@ export class Notary {
     if (head.position < tree.size)
       throw new Contradiction(`The log has ${head.position} events, and it has had ${tree.size}.`);
     await tree.readAll(head.position, rest);
-    if (before) await mustAgree(tree, before, 'the checkpoint that this replica knows');
+    if (before) await mustAgree(tree, headOf(before), 'the checkpoint that this replica knows');
     if (head.newest && head.newest.key !== key.verifier.text)
       this.warn(`The newest checkpoint was signed by ${head.newest.key}, not by the key of this replica.`);
     if (head.newest) await mustAgree(tree, opened(head.newest, key), 'the newest checkpoint of the table');
@@ -121,7 +124,7 @@ export class Notary {
     mustStand(log);
     const kept = isNew ? await this.sign(head, tree, key) : head.newest;
     if (kept === null) return null;
-    log.known = { size: kept.size, root: Buffer.from(kept.root, 'hex') };
+    log.known = kept;
     checkpointPosition.set(kept.size);
     await this.files.put(kept);
     return kept;
@@ -191,6 +194,8 @@ function opened({ log_id, size, note, key }: KeptCheckpoint, own: SignerKey): Ch
 function keysFor(text: string, own: SignerKey): VerifierKey[] {
   return text === own.verifier.text ? [own.verifier] : [readVerifierKey(text)];
 }
+
+const headOf = ({ size, root }: KeptCheckpoint): TreeHead => ({ size, root: Buffer.from(root, 'hex') });
 
 function mustStand({ contradiction }: Watched): void {
   if (contradiction) throw contradiction;

@@ -3,7 +3,7 @@ import { v7 as uuidv7 } from 'uuid';
 import type { Kill, Meanwhile } from '../lora/domain/decide.js';
 import { LogUnavailable, noneOf, Refusal } from '../lora/domain/errors.js';
 import { type EventBody, type LoraEvent, SCHEMA_VERSION } from '../lora/domain/events.js';
-import { evolve, type FleetState, STATE_VERSION } from '../lora/domain/state.js';
+import { evolve, type FleetState, initialState, STATE_VERSION } from '../lora/domain/state.js';
 import type { StoredState } from '../lora/domain/view.js';
 import { canonicalJson } from './event-format.js';
 import type { LogMemory } from './log-memory.js';
@@ -169,7 +169,7 @@ function prepare(
 ): Prepared {
   const id = prepared.get(event.fleet)?.event.id ?? uuidv7();
   const body: EventBody = { schema_version: SCHEMA_VERSION, id, ...event, ...origin, idempotency_key: key };
-  const state = evolve(stored?.state ?? null, body);
+  const state = evolve(stored?.state ?? initialState, body);
   const decided: Prepared = { event: body, body: canonicalJson(body), stored, state };
   prepared.set(event.fleet, decided);
   return decided;

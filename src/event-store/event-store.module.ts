@@ -3,15 +3,15 @@
 import { Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 
-import { AuditReader } from './audit-reader.js';
+import { HistoryReader } from './history-reader.js';
 import { EventEntity } from './event.entity.js';
 import { EventReader } from './event-reader.js';
 import { EventStore } from './event-store.js';
-import { TallyReader } from './tally-reader.js';
+import { Tallies } from './tallies.js';
 
 @Module({
   imports: [TypeOrmModule.forFeature([EventEntity])],
-  providers: [EventStore, EventReader, AuditReader, TallyReader],
-  exports: [EventStore, EventReader, AuditReader, TallyReader],
+  providers: [EventStore, EventReader, HistoryReader, Tallies],
+  exports: [EventStore, EventReader, HistoryReader, Tallies],
 })
 export class EventStoreModule {}

@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type pg from 'pg';
 
 import { type EventBody, SCHEMA_VERSION } from '../lora/domain/events.js';
-import { evolve, type FleetState, STATE_VERSION } from '../lora/domain/state.js';
+import { evolve, type FleetState, initialState, STATE_VERSION } from '../lora/domain/state.js';
 
 /** The projection could be neither compared nor rebuilt, and was left as it is. */
 export class ProjectionError extends Error {
@@ -115,7 +115,7 @@ export class Fold {
       throw new ProjectionError(`The log has a gap: position ${position} follows ${this.position}.`);
     const event = JSON.parse(row.body) as EventBody;
     refuseNewer(event, row);
-    const state = evolve(this.states.get(event.fleet) ?? null, event);
+    const state = evolve(this.states.get(event.fleet) ?? initialState, event);
     this.states.set(event.fleet, state);
     this.position = position;
     const how = differenceOf(row, state);

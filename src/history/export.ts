@@ -1,6 +1,6 @@
 import { EXPORT_FORMAT } from '../audit/core/export-lines.js';
-import type { AuditReader } from '../event-store/audit-reader.js';
-import type { ExportedRow, LogHead, LogPart } from '../event-store/audit-rows.js';
+import type { HistoryReader } from '../event-store/history-reader.js';
+import type { ExportedRow, LogHead, LogPart } from '../event-store/history-rows.js';
 import type { EventBody } from '../lora/domain/events.js';
 import { csvLine } from './csv.js';
 
@@ -21,7 +21,7 @@ const COLUMNS = [
  * @throws LogUnavailable in the middle when the database goes: the text then has no end line
  */
 export async function* exported(
-  reader: AuditReader,
+  reader: HistoryReader,
   head: LogHead,
   part: LogPart,
   format: ExportFormat,

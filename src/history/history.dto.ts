@@ -12,7 +12,7 @@ import {
 } from '../http/validation.js';
 import { EVENT_TYPES, type EventBody } from '../lora/domain/events.js';
 import { EXPORT_FORMATS, type ExportFormat } from './export.js';
-import type { Kill } from '../event-store/tally-reader.js';
+import type { Kill } from '../event-store/tallies.js';
 import type { Summary } from './summary.js';
 import { FLEET_PATTERN, REASON_MAX, REFERENCE_MAX } from '../lora/domain/names.js';
 

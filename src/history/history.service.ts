@@ -1,11 +1,11 @@
 import { Injectable } from '@nestjs/common';
 import type { Response } from 'express';
 
-import { AuditReader } from '../event-store/audit-reader.js';
-import type { LogPart } from '../event-store/audit-rows.js';
+import { HistoryReader } from '../event-store/history-reader.js';
+import type { LogPart } from '../event-store/history-rows.js';
 import { bodyOf } from '../event-store/event.entity.js';
 import { EventReader, type LoggedRow } from '../event-store/event-reader.js';
-import { TallyReader } from '../event-store/tally-reader.js';
+import { Tallies } from '../event-store/tallies.js';
 import { checkFleet, fleetsAsked, type Identity, scopeOf } from '../http/identity.js';
 import { pageOf } from '../http/page.js';
 import { Problem } from '../http/problem.js';
@@ -34,8 +34,8 @@ export class HistoryService {
 
   constructor(
     private readonly reader: EventReader,
-    private readonly audit: AuditReader,
-    private readonly tallies: TallyReader,
+    private readonly past: HistoryReader,
+    private readonly tallies: Tallies,
   ) {}
 
   /** @throws Problem 404 when the log has nothing at that position, 403 when it is of a fleet of others */
@@ -67,14 +67,14 @@ export class HistoryService {
     }
     this.exports++;
     try {
-      const head = await this.audit.head();
+      const head = await this.past.head();
       const name = `lora-log-${head.log_id.slice(0, 8)}-${head.position}.${format}`;
       const headers = {
         'Content-Type': format === 'csv' ? 'text/csv; charset=utf-8' : 'application/x-ndjson',
         'Content-Disposition': `attachment; filename="${name}"`,
         'Cache-Control': 'no-store',
       };
-      const text = exported(this.audit, head, partOf(identity, query), format);
+      const text = exported(this.past, head, partOf(identity, query), format);
       await sendFile(response, headers, text, SILENCE_MS);
     } finally {
       this.exports--;

@@ -1,5 +1,5 @@
-import type { LogPart } from '../event-store/audit-rows.js';
-import type { Tallied } from '../event-store/tally-reader.js';
+import type { LogPart } from '../event-store/history-rows.js';
+import type { Tallied } from '../event-store/tallies.js';
 
 /** A part of the log, counted. */
 export interface Summary {

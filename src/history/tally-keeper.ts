@@ -1,6 +1,6 @@
 import { type BeforeApplicationShutdown, Injectable, type OnModuleInit } from '@nestjs/common';
 
-import { TallyReader } from '../event-store/tally-reader.js';
+import { Tallies } from '../event-store/tallies.js';
 
 const AGAIN_MS = 60_000;
 
@@ -11,7 +11,7 @@ export class TallyKeeper implements OnModuleInit, BeforeApplicationShutdown {
   private counting: Promise<void> | undefined;
   private stopped = false;
 
-  constructor(private readonly tallies: TallyReader) {}
+  constructor(private readonly tallies: Tallies) {}
 
   onModuleInit(): void {
     this.timer = setInterval(() => {

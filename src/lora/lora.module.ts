@@ -6,7 +6,7 @@ import { EnginesModule } from '../engines/engines.module.js';
 import { EventStoreModule } from '../event-store/event-store.module.js';
 import { StreamModule } from '../stream/stream.module.js';
 import { AdaptersController } from './adapters.controller.js';
-import { Arrival } from './arrival.js';
+import { CommandConvergence } from './command-convergence.js';
 import { CommandAnswers } from './command-answers.js';
 import { FirstStart } from './first-start.js';
 import { FleetsController } from './fleets.controller.js';
@@ -17,6 +17,6 @@ import { StatusService } from './status.service.js';
 @Module({
   imports: [EventStoreModule, StreamModule, EnginesModule],
   controllers: [LoraController, AdaptersController, FleetsController],
-  providers: [LoraService, CommandAnswers, Arrival, StatusService, FirstStart],
+  providers: [LoraService, CommandAnswers, CommandConvergence, StatusService, FirstStart],
 })
 export class LoraModule {}

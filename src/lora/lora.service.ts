@@ -11,7 +11,7 @@ import { Answer } from '../http/answer.js';
 import type { Caller } from '../http/caller.js';
 import type { Lenient } from '../http/params.js';
 import { Problem } from '../http/problem.js';
-import { Arrival } from './arrival.js';
+import { CommandConvergence } from './command-convergence.js';
 import { CommandAnswers, type Taken } from './command-answers.js';
 import { type CommandHeaders, readCommandHeaders } from './command-headers.js';
 import { countFailure, countOutcome } from './command-metrics.js';
@@ -51,7 +51,7 @@ export class LoraService {
   constructor(
     private readonly store: EventStore,
     private readonly answers: CommandAnswers,
-    private readonly arrival: Arrival,
+    private readonly convergence: CommandConvergence,
   ) {}
 
   /**
@@ -96,7 +96,7 @@ export class LoraService {
       this.answers.all(taken, caller.identity),
     );
     const wait = preferredWait(caller);
-    return wait === undefined ? answered : this.arrival.all(answered, wait);
+    return wait === undefined ? answered : this.convergence.all(answered, wait);
   }
 
   /** Makes a fleet; 200 and unchanged when it exists already. */
@@ -118,7 +118,7 @@ export class LoraService {
       return this.answers.one(taken, words);
     });
     const wait = preferredWait(caller);
-    return wait === undefined ? answered : this.arrival.one(answered, command.fleet, generation, wait);
+    return wait === undefined ? answered : this.convergence.one(answered, command.fleet, generation, wait);
   }
 
   private async carryOut<T>(call: Call, answer: (taken: Taken) => Promise<Answer<T>>): Promise<Answer<T>> {

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 
-import { AuditReader } from '../event-store/audit-reader.js';
+import { HistoryReader } from '../event-store/history-reader.js';
 import { EventReader } from '../event-store/event-reader.js';
 import { EventStore } from '../event-store/event-store.js';
 import type { FleetSnapshot } from '../event-store/log-memory.js';
@@ -32,7 +32,7 @@ export class StatusService {
     private readonly store: EventStore,
     private readonly reader: EventReader,
     private readonly hub: StreamHub,
-    private readonly audit: AuditReader,
+    private readonly past: HistoryReader,
   ) {}
 
   /**
@@ -124,10 +124,10 @@ export class StatusService {
   /** The fleets as of a time, those left out that had no state yet. */
   async pageAt(identity: Identity, time: string, after: string, limit: number): Promise<FleetPageBody> {
     // Asked first: an event that comes in between makes the answer no less true, and no fleet is missing of what is final.
-    const { log_id, final } = await this.audit.end(time);
+    const { log_id, final } = await this.past.end(time);
     await this.store.readIndex.confirm();
     const names = this.store.memory.names().filter((name) => name > after && mayReach(identity, name));
-    const found = await this.audit.fleetsAt(names, time, limit + 1);
+    const found = await this.past.fleetsAt(names, time, limit + 1);
     const { page, next_cursor } = pageOf(found, limit, ({ fleet }) => fleet);
     const fleets = page.map(({ recorded_at, ...stored }) =>
       viewOf(log_id, { ...stored, recordedAt: recorded_at }),

@@ -90,6 +90,18 @@ it('signs first what no checkpoint covers yet', async () => {
   expect(body).toMatchObject({ to: { size: size + 1 } });
 });
 
+it('reads the log for no event that this replica has read, whoever has signed since', async () => {
+  const { size } = await proofOf(1);
+  const other = await start();
+  await service.api.post('/lora/disable');
+  await other.api.get('/audit/checkpoint?fresh=true');
+  // After a pass it would be proven by the newer checkpoint.
+  expect(await proofOf(1)).toMatchObject({ size });
+  expect(await proofOf(size + 1)).toMatchObject({ size: size + 1 });
+  expect(await proofOf(1)).toMatchObject({ size: size + 1 });
+  await other.close();
+});
+
 it('has nothing to say of what there is not', async () => {
   const size = await headOf(database);
   const beyond = `/audit/proof/${size + 1}`;

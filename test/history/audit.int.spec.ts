@@ -6,8 +6,8 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 
 import { leafHash } from '../../src/audit/core/leaf.js';
 import type { Database } from '../../src/database/database.js';
-import { AuditReader } from '../../src/event-store/audit-reader.js';
-import { TallyReader } from '../../src/event-store/tally-reader.js';
+import { HistoryReader } from '../../src/event-store/history-reader.js';
+import { Tallies } from '../../src/event-store/tallies.js';
 import type { OpenApp } from '../support/start.js';
 import { startOpenApp } from '../support/open-app.js';
 import { eventually, type Reply } from '../support/http.js';
@@ -251,7 +251,7 @@ describe('of a log of 10,000 events, whatever is asked, no more is read than a p
       pages.push(await explained(client, sql, parameters));
       return [];
     };
-    const reader = new AuditReader({ dataSource: { query } } as unknown as Database);
+    const reader = new HistoryReader({ dataSource: { query } } as unknown as Database);
     for (const fleets of [null, ['canary'], ['canary', 'default']]) {
       const part = { since: times[0] ?? null, until: '2999-01-01T00:00:00Z', fleet: null, fleets };
       for (const after of [0, 8000]) await reader.exportRows(part, after, 10_000, 1000);
@@ -263,7 +263,7 @@ describe('of a log of 10,000 events, whatever is asked, no more is read than a p
 it('a summary of a log that is still to be counted says how far that is', async () => {
   await service.database.query('truncate event_kinds, event_tallies, disabled_spells');
   await service.database.query('update tally_head set position = 0');
-  await expect(service.app.get(TallyReader).catchUp(0)).rejects.toMatchObject({
+  await expect(service.app.get(Tallies).catchUp(0)).rejects.toMatchObject({
     name: 'LogUnavailable',
     message: 'The log is still being counted: tallied 5000 of 10008 events. Ask again.',
   });

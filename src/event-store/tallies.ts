@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 
 import { Database } from '../database/database.js';
 import { LogUnavailable } from '../lora/domain/errors.js';
-import type { LogPart } from './audit-rows.js';
+import type { LogPart } from './history-rows.js';
 import { lastBefore } from './positions.js';
 import { ask } from './unavailable.js';
 
@@ -10,9 +10,9 @@ import { ask } from './unavailable.js';
 const STEP = 5000;
 const PATIENCE_MS = 5000;
 
-/** Summaries of the log, read from tallies that follow it. */
+/** Tallies that follow the log: counts it, and reads summaries from what is counted. */
 @Injectable()
-export class TallyReader {
+export class Tallies {
   constructor(private readonly database: Database) {}
 
   /** Counts the next events of the log. @returns how many are left */

@@ -9,14 +9,14 @@ import type {
   LogEnd,
   LogHead,
   LogPart,
-} from './audit-rows.js';
+} from './history-rows.js';
 import { upTo } from './event-reader.js';
 import { lastBefore, rowAt } from './positions.js';
 import { ask } from './unavailable.js';
 
-/** The auditor's questions to the log. Every one that fails for the database's sake throws LogUnavailable. */
+/** Questions to the past of the log, of auditors and of reads with a time. Every one that fails for the database's sake throws LogUnavailable. */
 @Injectable()
-export class AuditReader {
+export class HistoryReader {
   constructor(private readonly database: Database) {}
 
   async head(): Promise<LogHead> {

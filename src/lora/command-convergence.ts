@@ -8,7 +8,7 @@ import type { Wait } from './status.service.js';
 
 /** Lets callers who would wait for it (`Prefer: wait`) know how far their command has come on the engines. */
 @Injectable()
-export class Arrival {
+export class CommandConvergence {
   constructor(private readonly convergence: ConvergenceService) {}
 
   /** The answer to a command of one fleet, with its convergence: 202 where it has not arrived everywhere. */
