@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import type { EngineBody, EnginePage } from './answers.js';
 import { EXIT } from './ends.js';
 import { engineLines } from './engine-words.js';
+import { checkFleet } from './known-fleet.js';
 import { fleetName, query } from './options.js';
 import type { Run, Session } from './session.js';
 import { settled } from './settled.js';
@@ -23,7 +24,9 @@ export function addEngines(program: Command, run: Run): void {
     .action((id: string, _: unknown, command: Command) => run(command, (session) => remove(session, id)));
 }
 
-async function list({ client, terminal, json, now }: Session, fleet: string | undefined): Promise<number> {
+async function list(session: Session, fleet: string | undefined): Promise<number> {
+  const { client, terminal, json, now } = session;
+  await checkFleet(session, fleet);
   const engines: EngineBody[] = [];
   let cursor: string | null = null;
   do {

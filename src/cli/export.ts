@@ -4,6 +4,7 @@ import { type Command, Option } from 'commander';
 
 import { Ended, EXIT } from './ends.js';
 import { ExportTail, type ExportFormat } from './export-tail.js';
+import { checkFleet } from './known-fleet.js';
 import { fleetName, query } from './options.js';
 import type { Run, Session } from './session.js';
 import { printable } from './text.js';
@@ -34,6 +35,7 @@ export function addExport(program: Command, run: Run): void {
 
 async function exportLog(session: Session, { output, ...part }: ExportOptions): Promise<number> {
   const { client, terminal, interrupted, json } = session;
+  await checkFleet(session, part.fleet);
   const response = await client.open(`/lora/history/export${query({ ...part })}`, KINDS[part.format]);
   const cut = (): void => {
     response.destroy(new Error('interrupted'));

@@ -2,6 +2,7 @@ import { Argument, type Command, Option } from 'commander';
 
 import { Ended, EXIT } from './ends.js';
 import { eventLines, historyLines } from './history-words.js';
+import { checkFleet } from './known-fleet.js';
 import { fleetName, pageSize, position, query } from './options.js';
 import { type Paging, paged, printPage } from './paged.js';
 import type { Run, Session } from './session.js';
@@ -57,6 +58,7 @@ async function event(
 
 async function history(session: Session, options: HistoryOptions): Promise<number> {
   const { all, limit, cursor, adapterVersion, ...rest } = options;
+  await checkFleet(session, rest.fleet);
   const page = await paged(session, 'event', { all, limit, cursor }, async (place) => {
     const path = `/lora/history${query({ ...rest, adapter_version: adapterVersion, ...place })}`;
     const { body } = await session.client.get(path, 'events');

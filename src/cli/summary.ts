@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 
 import type { Summary } from './answers.js';
 import { EXIT } from './ends.js';
+import { checkFleet } from './known-fleet.js';
 import { fleetName, pageSize, query } from './options.js';
 import type { Run, Session } from './session.js';
 import { summaryLines } from './summary-words.js';
@@ -35,6 +36,7 @@ async function summary(session: Session, { all, limit, ...part }: SummaryOptions
     const asked = { ...part, limit: limit === undefined ? undefined : String(limit), cursor };
     return (await client.get(`/lora/history/summary${query(asked)}`, 'by_type')).body;
   };
+  await checkFleet(session, part.fleet);
   const first = await ask();
   const kills = [...first.kills];
   let cursor = first.next_cursor;

@@ -5,7 +5,7 @@ import type { Caller } from '../http/caller.js';
 import { checkFleet, fleetsAsked, type Identity, scopeOf } from '../http/identity.js';
 import { pageOf } from '../http/page.js';
 import { Problem } from '../http/problem.js';
-import { UnknownFleet } from '../lora/domain/errors.js';
+import { LogUnavailable, UnknownFleet } from '../lora/domain/errors.js';
 import { EngineReports, ofSomebodyElse } from './engine-reports.js';
 import type { EngineBody, EnginePageBody, ReportBody, ReportTakenBody } from './engines.dto.js';
 import { EnginesStore } from './engines.store.js';
@@ -64,15 +64,21 @@ export class EnginesService {
 
   /**
    * Ends the registration of an engine; for one of several agents under its id only that agent.
-   * @throws Problem 404 when no engine of that id stands registered, 403 when it is not the caller's to remove
+   * @throws Problem 404 when no engine of that id stands registered, 403 when it is not the caller's to remove, LogUnavailable that says its outcome
    */
   async remove({ identity, onlyOwn }: Caller, id: string, instance: string | undefined): Promise<void> {
     if (identity.fleets !== null || onlyOwn) {
-      const { owner } = await this.one(identity, id);
+      const { owner } = await this.one(identity, id).catch(notBegun);
       if (onlyOwn && owner !== identity.actor) throw ofSomebodyElse(id);
     }
     if ((await this.engines.remove(id, identity.actor, instance ?? null)) === null) throw noSuchEngine(id);
   }
+}
+
+/** Of a change whose first look has failed it is certain that nothing happened. */
+function notBegun(error: unknown): never {
+  if (!(error instanceof LogUnavailable)) throw error;
+  throw new LogUnavailable(error.message, 'none', undefined, { cause: error.cause });
 }
 
 function noSuchEngine(id: string): Problem {

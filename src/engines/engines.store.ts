@@ -103,14 +103,28 @@ export class EnginesStore {
   /**
    * Ends the registration of an engine; for one of several agents under its id only that agent.
    * @returns its fleet, null when it had none
+   * @throws LogUnavailable, whose outcome is `none` where there was no connection to send it on
    */
   async remove(id: string, actor: string, instance: string | null): Promise<string | null> {
     const parameters = [id, actor, instance, this.settings.engineTtlSeconds];
-    const [row] = await this.rows<{ fleet: string | null }>(
-      'select remove_engine($1, $2, $3, $4) as fleet',
-      parameters,
-    );
-    return row?.fleet ?? null;
+    const { dataSource } = this.database;
+    const connection = dataSource.createQueryRunner();
+    try {
+      await ask(() => connection.connect(), 'The engines cannot be changed now.', 'none');
+      const [row] = await ask(
+        () =>
+          dataSource.query<{ fleet: string | null }[]>(
+            'select remove_engine($1, $2, $3, $4) as fleet',
+            parameters,
+            connection,
+          ),
+        'Whether the engine stands registered is unknown. Remove it again.',
+        'unknown',
+      );
+      return row?.fleet ?? null;
+    } finally {
+      await connection.release();
+    }
   }
 
   private rows<T>(sql: string, parameters: unknown[]): Promise<T[]> {

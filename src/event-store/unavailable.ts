@@ -3,16 +3,18 @@ import type { Pending } from './lane-queue.js';
 
 /**
  * Asks the database.
+ * @param outcome of a change, when the database does not answer
  * @throws LogUnavailable with that sentence when it does not answer
  */
 export async function ask<T>(
   question: () => Promise<T>,
   sentence = 'The log cannot be read now.',
+  outcome?: 'none' | 'unknown',
 ): Promise<T> {
   try {
     return await question();
   } catch (error) {
-    throw new LogUnavailable(sentence, undefined, undefined, { cause: error });
+    throw new LogUnavailable(sentence, outcome, undefined, { cause: error });
   }
 }
 

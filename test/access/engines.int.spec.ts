@@ -97,3 +97,21 @@ it('its owner ends it, or an operator; then it is free', async () => {
     { owner: 'token:two', removed_by: 'token:ana' },
   ]);
 });
+
+it('a removal that the database does not take says whether it can have happened', async () => {
+  await put(tokens.one, 'e-4');
+  await database.query('alter table engine_registrations rename to mislaid');
+  try {
+    for (const [token, outcome] of [
+      [tokens.one, 'none'],
+      [tokens.operator, 'unknown'],
+    ] as const) {
+      const reply = await remove(token, 'e-4');
+      expectProblem(reply, 'log-unavailable', '/engines/e-4');
+      expect(reply.body.outcome).toBe(outcome);
+    }
+  } finally {
+    await database.query('alter table mislaid rename to engine_registrations');
+  }
+  expect((await remove(tokens.one, 'e-4')).status).toBe(204);
+});

@@ -18,6 +18,10 @@ describe('loractl export', () => {
   let answer: (response: ServerResponse) => void = () => undefined;
   let asked: string | undefined;
   const server = createServer((request, response) => {
+    if (request.url === '/lora/status?fleet=canary') {
+      response.end('{"generation":1}');
+      return;
+    }
     asked = request.url;
     response.setHeader('Content-Type', asked?.includes('csv') ? 'text/csv' : 'application/x-ndjson');
     answer(response);
