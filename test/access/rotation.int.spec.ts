@@ -89,9 +89,13 @@ describe('a change of the access file', () => {
 
   it('ends what a token that is gone holds open, refuses what it has not sent whole, and touches no other', async () => {
     const { file, service } = await start([stays, OLD]);
-    const [slow, head] = [await RawConnection.open(service.api.url), await RawConnection.open(service.api.url)];
-    closers.push(async () => {
+    const [slow, head] = [
+      await RawConnection.open(service.api.url),
+      await RawConnection.open(service.api.url),
+    ];
+    closers.push(() => {
       for (const each of [slow, head]) each.close();
+      return Promise.resolve();
     });
     slow
       .head('POST', '/lora/rollback', {
