@@ -121,6 +121,10 @@ export class Agent implements Listener {
     if (state !== null && tagOf(state) === tag) this.know(confirm(this.knowledge, performance.now()));
   }
 
+  get conflict(): string | null {
+    return this.reporter.conflict;
+  }
+
   effective() {
     const { settings } = this.parts;
     return effectiveOf({

@@ -7,6 +7,8 @@ import type { Timing } from './timing.js';
 
 /** Tells the control plane of the engine: at once after a change, and every so often. One call at a time. */
 export class Reporter {
+  /** What the control plane says of another agent under this id; null when there is none. */
+  conflict: string | null = null;
   private text = '';
   private wake = new AbortController();
   private readonly stopped = new AbortController();
@@ -15,7 +17,6 @@ export class Reporter {
   /** The replica that answered last. */
   private favourite = 0;
   private complained = false;
-  private conflict: string | null = null;
 
   constructor(
     private readonly engine: { readonly id: string; readonly instance: string },

@@ -7,6 +7,8 @@ export interface Asked {
   readonly brake: HandBrake;
   readonly follower: { readonly connected: boolean };
   readonly reconciler: { readonly sight: object | undefined; readonly trouble: object | undefined };
+  /** That another agent reports under this id; null when none does. */
+  readonly conflict: string | null;
   effective(): Effective;
   report(): EngineReport;
 }
@@ -17,12 +19,13 @@ export function routesOf(agent: Asked): Routes {
     'GET /effective': () => ({ status: 200, body: agent.effective() }),
     'GET /health': () => {
       const { state, last_error } = agent.report();
+      const { conflict } = agent;
       const engine = agent.reconciler.sight !== undefined && agent.reconciler.trouble === undefined;
       const body = {
         control_plane_reachable: agent.follower.connected,
         engine_reachable: engine,
-        state,
-        last_error,
+        state: conflict === null ? state : 'conflict',
+        last_error: conflict ?? last_error,
       };
       return { status: 200, body };
     },

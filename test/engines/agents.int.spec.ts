@@ -58,6 +58,8 @@ describe('two agents under one id', () => {
     await arrived();
     const other = await beside(copied);
     await eventually(() => one.said(CONFLICT).length > 0 && other.said(CONFLICT).length > 0);
+    for (const { api } of [one, other])
+      expect((await api.get('/health')).body).toMatchObject({ state: 'conflict', engine_reachable: true });
     const instances = [one, other].map(({ agent }) => agent.instance).sort();
     expect(await row()).toMatchObject({
       state: 'conflict',
@@ -79,6 +81,7 @@ describe('two agents under one id', () => {
     expect(await acknowledged()).toBe(1);
     await eventually(() => one.said('this id has one agent again').length === 1);
     expect(one.said(CONFLICT)).toHaveLength(1);
+    expect((await one.api.get('/health')).body).toMatchObject({ state: 'converged', last_error: null });
     const rows = 'select removed_at from engine_registrations where fleet = $1';
     expect(await service.database.query(rows, [fleet])).toEqual([{ removed_at: null }]);
   });
