@@ -31,12 +31,16 @@ export function logLineOf(line: Readonly<Record<string, unknown>>): LogLine {
   if (line.record !== 'log' || log.format !== EXPORT_FORMAT)
     throw new Unreadable(`Its first line does not say that it is a ${EXPORT_FORMAT}.`);
   const isOf = (each: Readonly<Record<string, unknown>> | null, ...names: readonly string[]): boolean =>
-    Number.isSafeInteger(each?.position) && names.every((name) => typeof each?.[name] === 'string');
+    Number.isSafeInteger(each?.position) &&
+    (each?.position as number) >= 0 &&
+    names.every((name) => typeof each?.[name] === 'string');
   const { adoptions }: { adoptions?: unknown } = line;
   if (!isOf(line, 'log_id') || !Array.isArray(adoptions))
     throw new Unreadable('Its first line has no log_id, no position or no adoptions.');
   if (!adoptions.every((each: Record<string, unknown> | null) => isOf(each, 'log_id', 'previous_log_id')))
     throw new Unreadable('Its first line has an adoption without log_id, previous_log_id or position.');
+  if (new Set(log.adoptions.map((each) => each.log_id)).size < adoptions.length)
+    throw new Unreadable('Its first line has two adoptions under one log_id.');
   return log;
 }
 

@@ -67,6 +67,20 @@ describe('nothing can be told', () => {
     ],
     ['without adoptions', changed(0, { adoptions: null }), [note], 'no log_id, no position or no adoptions'],
     ['with a broken adoption', changed(0, { adoptions: [null] }), [note], 'an adoption without log_id'],
+    [
+      'with an adoption from before the first event, which no checkpoint would be held against',
+      changed(0, { adoptions: [{ log_id: LOG_ID, previous_log_id: OTHER_ID, position: -1 }] }),
+      [note, noteOf(events, 6, { logId: OTHER_ID, root: Buffer.alloc(32) })],
+      'an adoption without log_id',
+    ],
+    [
+      'with two adoptions under one name',
+      changed(0, {
+        adoptions: [4, 0].map((at) => ({ log_id: LOG_ID, previous_log_id: OTHER_ID, position: at })),
+      }),
+      [note],
+      'two adoptions under one log_id',
+    ],
     ['from what follows the end', [...whole, {}], [note], 'Line 10 stands after the end.'],
     ['without a position', changed(2, { position: '2' }), [note], 'An event has no position.'],
     ['without a body', changed(2, { body: null }), [note], 'The event at position 2 has no body.'],
