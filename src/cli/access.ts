@@ -25,7 +25,7 @@ async function changes(session: Session, paging: Paging): Promise<number> {
     return { entries: body.changes, next_cursor: body.next_cursor };
   });
   if (session.json) session.terminal.out(JSON.stringify({ changes: entries, next_cursor }));
-  else printPage(session, changeLines(entries, session.now()), next_cursor);
+  else printPage(session, changeLines(entries, session.now()), { next_cursor });
   return EXIT.done;
 }
 

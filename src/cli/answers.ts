@@ -22,6 +22,8 @@ export interface Status extends StateView {
 export interface HistoryPage {
   readonly events: readonly HistoryEvent[];
   readonly next_cursor: string | null;
+  /** `partial`: the caller may not see all fleets. */
+  readonly scope?: string;
 }
 
 export type Summary = SummaryBody;
@@ -38,6 +40,8 @@ export interface FleetPage {
 export interface EnginePage {
   readonly engines: readonly EngineBody[];
   readonly next_cursor: string | null;
+  /** `partial`: the caller may not see all fleets. */
+  readonly scope?: string;
 }
 
 export interface KilledFleets {

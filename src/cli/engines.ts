@@ -5,6 +5,7 @@ import { EXIT } from './ends.js';
 import { engineLines } from './engine-words.js';
 import { checkFleet } from './known-fleet.js';
 import { fleetName, query } from './options.js';
+import { scopeLines } from './scope-words.js';
 import type { Run, Session } from './session.js';
 import { settled } from './settled.js';
 import { shellWord } from './text.js';
@@ -28,15 +29,16 @@ async function list(session: Session, fleet: string | undefined): Promise<number
   const { client, terminal, json, now } = session;
   await checkFleet(session, fleet);
   const engines: EngineBody[] = [];
+  let page: EnginePage;
   let cursor: string | null = null;
   do {
     const path = `/engines${query({ fleet, cursor: cursor ?? undefined })}`;
-    const page: EnginePage = (await client.get(path, 'engines')).body;
+    page = (await client.get(path, 'engines')).body;
     engines.push(...page.engines);
     cursor = page.next_cursor;
   } while (cursor !== null);
-  if (json) terminal.out(JSON.stringify({ engines, next_cursor: null }));
-  else for (const line of engineLines(engines, now())) terminal.out(line);
+  if (json) terminal.out(JSON.stringify({ ...page, engines }));
+  else for (const line of [...scopeLines(page.scope), ...engineLines(engines, now())]) terminal.out(line);
   return EXIT.done;
 }
 

@@ -4,6 +4,7 @@ import type { FleetPage, StateView } from './answers.js';
 import { EXIT } from './ends.js';
 import { fleetLines } from './fleet-words.js';
 import { query } from './options.js';
+import { scopeLines } from './scope-words.js';
 import type { Run, Session } from './session.js';
 import { printable } from './text.js';
 
@@ -36,6 +37,6 @@ async function list({ client, terminal, json, now }: Session, at: string | undef
     const end = page.final === true ? '' : ' (not final: nothing has been recorded since)';
     terminal.out(`As of ${printable(at)}${end}:`);
   }
-  for (const line of fleetLines(fleets, now())) terminal.out(line);
+  for (const line of [...scopeLines(page.scope), ...fleetLines(fleets, now())]) terminal.out(line);
   return EXIT.done;
 }

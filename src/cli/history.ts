@@ -62,10 +62,10 @@ async function history(session: Session, options: HistoryOptions): Promise<numbe
   const page = await paged(session, 'event', { all, limit, cursor }, async (place) => {
     const path = `/lora/history${query({ ...rest, adapter_version: adapterVersion, ...place })}`;
     const { body } = await session.client.get(path, 'events');
-    return { entries: body.events, next_cursor: body.next_cursor };
+    return { ...body, entries: body.events };
   });
-  const { entries: events, next_cursor } = page;
-  if (session.json) session.terminal.out(JSON.stringify({ events, next_cursor }));
-  else printPage(session, historyLines(events, session.now()), next_cursor);
+  const { entries: events, scope, next_cursor } = page;
+  if (session.json) session.terminal.out(JSON.stringify({ events, scope, next_cursor }));
+  else printPage(session, historyLines(events, session.now()), page);
   return EXIT.done;
 }

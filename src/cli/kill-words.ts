@@ -25,7 +25,8 @@ export function killedLines(
     convergences === undefined ? '' : arrivedWords(convergences[index] ?? null, false);
   const [first] = fleets;
   if (first === undefined) return ['There is no fleet.'];
-  if (fleets.length === 1) {
+  // A part of the fleets never looks like the one there is.
+  if (fleets.length === 1 && !partial) {
     const parts = [switchWords(first, lastOf(first), now, paint), arrived(0), servingWords(first)];
     return [
       parts.filter((part) => part !== '').join(' · '),

@@ -1,3 +1,4 @@
+import { scopeLines } from './scope-words.js';
 import type { Session } from './session.js';
 import { counted } from './text.js';
 
@@ -11,6 +12,8 @@ export interface Paging {
 export interface Page<T> {
   readonly entries: readonly T[];
   readonly next_cursor: string | null;
+  /** `partial`: the caller may not see all fleets. */
+  readonly scope?: string | undefined;
 }
 
 /**
@@ -25,19 +28,24 @@ export async function paged<T>(
 ): Promise<Page<T>> {
   const entries: T[] = [];
   let cursor: string | null = from ?? null;
+  let scope: string | undefined;
   do {
     const size = String(all ? limit : limit - entries.length);
     const page = await ask({ limit: size, cursor: cursor ?? undefined });
     entries.push(...page.entries);
-    cursor = page.next_cursor;
+    ({ next_cursor: cursor, scope } = page);
     terminal.progress(cursor === null ? '' : `${counted(entries.length, noun)}, read down to ${cursor}`);
   } while (cursor !== null && (all || entries.length < limit));
   terminal.progress('');
-  return { entries, next_cursor: cursor };
+  return { entries, scope, next_cursor: cursor };
 }
 
 /** Prints what was read, and how it goes on. */
-export function printPage({ terminal }: Session, lines: readonly string[], cursor: string | null): void {
-  for (const line of lines) terminal.out(line);
-  if (cursor !== null) terminal.err(`There are older ones: --cursor ${cursor}, or --all.`);
+export function printPage(
+  { terminal }: Session,
+  lines: readonly string[],
+  { scope, next_cursor }: Omit<Page<unknown>, 'entries'>,
+): void {
+  for (const line of [...scopeLines(scope), ...lines]) terminal.out(line);
+  if (next_cursor !== null) terminal.err(`There are older ones: --cursor ${next_cursor}, or --all.`);
 }

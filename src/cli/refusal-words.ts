@@ -5,13 +5,9 @@ import { absolute, age } from './time-words.js';
 
 const HEADER = ['TIME', 'AGO', 'ACTOR', 'FROM', 'CALL', 'FLEET', 'REFUSED FOR', 'LEFT OUT'];
 
-/**
- * Refusals as a table.
- * @param partial the caller may see those of some fleets only
- */
-export function refusalLines(refusals: readonly Refusal[], partial: boolean, now: Date): string[] {
-  const scope = partial ? ['Only of the fleets that you may see (not all there are):'] : [];
-  if (refusals.length === 0) return [...scope, 'No refusals.'];
+/** Refusals as a table. */
+export function refusalLines(refusals: readonly Refusal[], now: Date): string[] {
+  if (refusals.length === 0) return ['No refusals.'];
   const rows = refusals.map((refusal) => [
     absolute(refusal.refused_at),
     age(refusal.refused_at, now),
@@ -22,5 +18,5 @@ export function refusalLines(refusals: readonly Refusal[], partial: boolean, now
     refusal.code,
     refusal.left_out === 0 ? '' : `${refusal.left_out} before it`,
   ]);
-  return [...scope, ...table(HEADER, rows)];
+  return table(HEADER, rows);
 }

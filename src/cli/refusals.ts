@@ -46,15 +46,13 @@ export function addRefusals(program: Command, run: Run): void {
 
 async function refusals(session: Session, options: RefusalsOptions): Promise<number> {
   const { all, limit, cursor, remoteAddress, ...rest } = options;
-  let scope: string | undefined;
   const page = await paged(session, 'refusal', { all, limit, cursor }, async (place) => {
     const path = `/audit/refusals${query({ ...rest, remote_address: remoteAddress, ...place })}`;
     const { body } = await session.client.get(path, 'refusals');
-    ({ scope } = body);
-    return { entries: body.refusals, next_cursor: body.next_cursor };
+    return { ...body, entries: body.refusals };
   });
-  const { entries, next_cursor } = page;
+  const { entries, scope, next_cursor } = page;
   if (session.json) session.terminal.out(JSON.stringify({ refusals: entries, scope, next_cursor }));
-  else printPage(session, refusalLines(entries, scope === 'partial', session.now()), next_cursor);
+  else printPage(session, refusalLines(entries, session.now()), page);
   return EXIT.done;
 }

@@ -4,6 +4,7 @@ import type { Summary } from './answers.js';
 import { EXIT } from './ends.js';
 import { checkFleet } from './known-fleet.js';
 import { fleetName, pageSize, query } from './options.js';
+import { scopeLines } from './scope-words.js';
 import type { Run, Session } from './session.js';
 import { summaryLines } from './summary-words.js';
 import { counted } from './text.js';
@@ -49,7 +50,7 @@ async function summary(session: Session, { all, limit, ...part }: SummaryOptions
   terminal.progress('');
   const whole = { ...first, kills, next_cursor: cursor };
   if (json) terminal.out(JSON.stringify(whole));
-  else for (const line of summaryLines(whole, now())) terminal.out(line);
+  else for (const line of [...scopeLines(first.scope), ...summaryLines(whole, now())]) terminal.out(line);
   if (!json && cursor !== null) terminal.err('There were more kills before these: --all.');
   return EXIT.done;
 }

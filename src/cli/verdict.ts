@@ -33,6 +33,8 @@ export interface Answer<Body> {
 }
 
 const PROBLEM = 'urn:lora-control-plane:problem:';
+/** What is answered before a call is even begun. */
+const NOT_LET_IN: readonly unknown[] = ['too-many-streams', 'issuer-unavailable'];
 
 /** Judges an answer. What is not as expected is another server's: a login page must not pass for a kill. */
 export function judge<E extends Expected>(heard: Heard, expected: E, now: Date): Verdict<Answer<BodyOf<E>>> {
@@ -62,8 +64,8 @@ export function judge<E extends Expected>(heard: Heard, expected: E, now: Date):
 function ofProblem(status: number, body: Readonly<Record<string, unknown>>, afterMs: number): Verdict<never> {
   const detail = typeof body.detail === 'string' ? printable(body.detail) : `answers ${status}`;
   if (status >= 500) {
-    // Only its own word makes it certain that nothing happened; a place that was not free for a stream is one, too.
-    const mayHaveLanded = body.outcome !== 'none' && body.code !== 'too-many-streams';
+    // Only its own word makes it certain that nothing happened.
+    const mayHaveLanded = body.outcome !== 'none' && !NOT_LET_IN.includes(body.code);
     return { type: 'again', mayHaveLanded, why: `says: ${detail}`, afterMs };
   }
   const notice = typeof body.notice === 'string' ? printable(body.notice) : undefined;

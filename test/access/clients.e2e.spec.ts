@@ -158,6 +158,15 @@ it('loractl says who could, and who tried and was refused', async () => {
    No refusals.
    "
   `);
+  // No list of somebody who sees a part looks like the whole.
+  const nothing = ['No events.', '0 events', 'No engine stands registered.', 'No fleets.'];
+  const lists = ['history', 'summary', 'engines', 'fleets'].map(async (list) => {
+    const told = await Promise.all([ask(part, list), ask(part, list, '--json')]);
+    return [told[0].out, (JSON.parse(told[1].out) as Json).scope];
+  });
+  expect(await Promise.all(lists)).toEqual(
+    nothing.map((none) => [`Only of the fleets that you may see (not all there are):\n${none}\n`, 'partial']),
+  );
   expect(screen(await ask(root, 'refusals', '--until', '2020-01-01T00:00:00Z')).out).toBe('No refusals.\n');
   expect((await ask(audit, 'refusals', '--code', 'no-fun')).code).toBe(2);
 

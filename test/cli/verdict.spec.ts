@@ -28,6 +28,11 @@ describe('what an answer to a command means', () => {
       problem(503, 'log-unavailable', { outcome: 'unknown' }),
       { type: 'again', mayHaveLanded: true },
     ],
+    [
+      'a caller who cannot be known now',
+      problem(503, 'issuer-unavailable'),
+      { type: 'again', mayHaveLanded: false },
+    ],
     ['a failure', problem(500, 'internal-error'), { type: 'again', mayHaveLanded: true }],
     ['a proxy without a replica', heard(502, '<html>'), { type: 'again', mayHaveLanded: true }],
     ['a proxy that is asked too often', heard(429, '<html>'), { type: 'again', mayHaveLanded: false }],
