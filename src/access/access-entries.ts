@@ -100,15 +100,16 @@ function jsonObject(bytes: Buffer): Readonly<Record<string, unknown>> {
 /** One name is one actor: it may stand there twice while its secret is being exchanged, but not as two. */
 function contradictions(entries: readonly TokenEntry[]): string[] {
   const faults: string[] = [];
+  const secrets = new Set<string>();
+  const meanings = new Map<string, string>();
   for (const [index, entry] of entries.entries()) {
-    const before = entries.slice(0, index);
-    if (before.some(({ sha256 }) => sha256 === entry.sha256)) {
-      faults.push(`tokens[${index}].sha256 stands there already`);
-    }
-    const namesake = before.find(({ name }) => name === entry.name);
-    if (namesake !== undefined && meaning(namesake) !== meaning(entry)) {
+    if (secrets.has(entry.sha256)) faults.push(`tokens[${index}].sha256 stands there already`);
+    secrets.add(entry.sha256);
+    const before = meanings.get(entry.name) ?? meaning(entry);
+    if (before !== meaning(entry)) {
       faults.push(`tokens[${index}].name stands there already with another role or other fleets`);
     }
+    meanings.set(entry.name, before);
   }
   return faults;
 }

@@ -20,8 +20,7 @@ const LOOK_MS = 500;
 const BYTES_MAX = 1024 * 1024;
 
 interface Known {
-  /** The entry's text: the same text is the same principal. */
-  readonly text: string;
+  readonly entry: TokenEntry;
   readonly digest: Buffer;
   /** Milliseconds since 1970; Infinity: never. */
   readonly expiresAt: number;
@@ -40,6 +39,8 @@ export class AccessFile implements TokenVerifier, OnModuleInit, BeforeApplicatio
   private readonly listeners = new Set<(entries: AccessEntries) => void>();
   private tokens = new Map<string, Known>();
   private inForce: AccessEntries | undefined;
+  /** What was read last, and what it says. */
+  private last: { readonly bytes: Buffer; readonly meaning: AccessEntries | AccessFileError } | undefined;
   /** What is wrong with the file as it is now. */
   private fault: string | undefined;
   /** The fault of the last look: half a file, caught while it was being written, is not worth a word. */
@@ -90,7 +91,15 @@ export class AccessFile implements TokenVerifier, OnModuleInit, BeforeApplicatio
     const digest = createHash('sha256').update(token).digest();
     const known = this.tokens.get(digest.toString('hex'));
     if (known === undefined || !timingSafeEqual(known.digest, digest)) return undefined;
-    return known.expiresAt > Date.now() ? known.principal : undefined;
+    if (known.expiresAt <= Date.now()) return undefined;
+    return known.principal.revoked.aborted ? this.renewed(known.entry) : known.principal;
+  }
+
+  /** A clock that went ahead ended what the token held open, and was put back: what it opens now must end in its turn. */
+  private renewed(entry: TokenEntry): Principal {
+    const known = knownOf(entry);
+    this.tokens.set(entry.sha256, known);
+    return known.principal;
   }
 
   private async look(): Promise<void> {
@@ -114,7 +123,11 @@ export class AccessFile implements TokenVerifier, OnModuleInit, BeforeApplicatio
   private async read(path: string): Promise<AccessEntries> {
     const bytes = await readFile(path);
     if (bytes.length > BYTES_MAX) throw new AccessFileError(`it is larger than ${BYTES_MAX} bytes`);
-    return parseAccessFile(bytes);
+    // To parse a thousand tokens takes a fifth of a second, in which a kill would wait: not at every look.
+    if (!this.last?.bytes.equals(bytes)) this.last = { bytes, meaning: meaningOf(bytes) };
+    const { meaning } = this.last;
+    if (meaning instanceof AccessFileError) throw meaning;
+    return meaning;
   }
 
   private take(entries: AccessEntries): void {
@@ -122,7 +135,9 @@ export class AccessFile implements TokenVerifier, OnModuleInit, BeforeApplicatio
     this.tokens = new Map(
       entries.tokens.map((entry) => {
         const known = before.get(entry.sha256);
-        return [entry.sha256, known?.text === JSON.stringify(entry) ? known : knownOf(entry)];
+        // The same entry stays the same principal.
+        const isSame = known !== undefined && JSON.stringify(known.entry) === JSON.stringify(entry);
+        return [entry.sha256, isSame ? known : knownOf(entry)];
       }),
     );
     for (const [sha256, known] of before) if (this.tokens.get(sha256) !== known) known.revoke();
@@ -143,7 +158,7 @@ function knownOf(entry: TokenEntry): Known {
   // One for each stream that the token holds open.
   setMaxListeners(0, revocation.signal);
   return {
-    text: JSON.stringify(entry),
+    entry,
     digest: Buffer.from(sha256, 'hex'),
     expiresAt: expires_at === undefined ? Infinity : Date.parse(expires_at),
     principal: {
@@ -158,6 +173,15 @@ function knownOf(entry: TokenEntry): Known {
       revocation.abort();
     },
   };
+}
+
+function meaningOf(bytes: Buffer): AccessEntries | AccessFileError {
+  try {
+    return parseAccessFile(bytes);
+  } catch (error) {
+    if (error instanceof AccessFileError) return error;
+    throw error;
+  }
 }
 
 function reasonOf(error: unknown): string {

@@ -41,7 +41,7 @@ export class AccessGuard implements CanActivate {
     const principal = this.authenticator.authenticate(request);
     const authorise = (caller: Principal): true => {
       authoriseRoute(request, route, caller);
-      if (request.method === 'GET' && mayLast(request, route)) endWhenRevoked(response, caller);
+      if (mayLast(request, route)) endWhenRevoked(response, caller);
       return true;
     };
     return principal instanceof Promise ? principal.then(authorise) : authorise(principal);
@@ -57,7 +57,8 @@ function isFromHere({ socket, headers }: Request): boolean {
 /** @throws Problem 403 */
 function authoriseRoute(request: Request, route: Route, principal: Principal): void {
   const reach = reachOf(principal.roles, route.needs);
-  noteAdmission(request, { identity: principal, onlyOwn: reach === 'own' });
+  const { revoked } = principal;
+  noteAdmission(request, { identity: principal, onlyOwn: reach === 'own', revoked });
   if (reach === undefined) {
     throw new Problem('forbidden', `This needs one of the roles ${rolesFor(route.needs).join(', ')}.`);
   }
@@ -75,7 +76,8 @@ function checkFleets(request: Request, { fleet: rule }: Route, principal: Princi
 }
 
 /** What is still open when its token is taken away: a stream, a read that waits, a file on its way. */
-function mayLast({ headers }: Request, { needs }: Route): boolean {
+function mayLast({ method, headers }: Request, { needs }: Route): boolean {
+  if (method !== 'GET' && method !== 'HEAD') return false;
   return needs === 'stream' || needs === 'export' || headers.prefer !== undefined;
 }
 

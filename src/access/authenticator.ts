@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { Request } from 'express';
 
 import { addressOf } from '../http/caller.js';
+import { tokenNotGood, unauthenticated } from '../http/identity.js';
 import { Problem } from '../http/problem.js';
 import { Attempts } from './attempts.js';
 import { type Principal, TOKEN_VERIFIERS, type TokenVerifier } from './principal.js';
@@ -40,16 +41,9 @@ export class Authenticator {
 
   private refuse(request: Request): never {
     const seconds = this.attempts.fail(addressOf(request) ?? '', performance.now());
-    if (seconds === undefined) throw notGood();
+    if (seconds === undefined) throw tokenNotGood();
     const detail =
       'Too many tokens that are not good have come from your address. A good one is taken at any time.';
     throw new Problem('too-many-attempts', detail, {}, { 'Retry-After': `${seconds}`, Connection: 'close' });
   }
-}
-
-const notGood = (): Problem =>
-  unauthenticated('The token is not known, or it is no longer good.', 'Bearer error="invalid_token"');
-
-function unauthenticated(detail: string, challenge = 'Bearer'): Problem {
-  return new Problem('unauthenticated', detail, {}, { 'WWW-Authenticate': challenge });
 }

@@ -19,6 +19,8 @@ interface Admission {
   readonly identity: Identity;
   /** Whether the call may only touch what belongs to its caller. */
   readonly onlyOwn: boolean;
+  /** Fires when the caller's token is no longer good; absent where nobody is asked. */
+  readonly revoked?: AbortSignal;
 }
 
 export const ANONYMOUS: Identity = { actor: 'anonymous', auth: 'none', name: null, fleets: null };
@@ -36,6 +38,18 @@ export function noteAdmission(request: Request & Admitted, admission: Admission)
 
 export function admissionOf(request: Request & Admitted): Admission {
   return request[ADMISSION] ?? OPEN;
+}
+
+/** @throws Problem 401 when the caller's token was taken away while the rest of the request was awaited */
+export function checkStillAdmitted(request: Request): void {
+  if (admissionOf(request).revoked?.aborted === true) throw tokenNotGood();
+}
+
+export const tokenNotGood = (): Problem =>
+  unauthenticated('The token is not known, or it is no longer good.', 'Bearer error="invalid_token"');
+
+export function unauthenticated(detail: string, challenge = 'Bearer'): Problem {
+  return new Problem('unauthenticated', detail, {}, { 'WWW-Authenticate': challenge });
 }
 
 export function mayReach({ fleets }: Identity, fleet: string): boolean {

@@ -2,6 +2,7 @@ import { createParamDecorator, type ExecutionContext, Injectable, type PipeTrans
 import type { Request } from 'express';
 
 import { noteBodyArrival } from './caller.js';
+import { checkStillAdmitted } from './identity.js';
 import { parseJsonObject, readBytes, refuseUnstorable } from './json-body.js';
 import { type FieldError, Problem } from './problem.js';
 import { type Dto, faultsOf, validated } from './validation.js';
@@ -60,6 +61,7 @@ class JsonBodyPipe<T extends object> implements PipeTransform<Request, Promise<T
   async transform(request: Request): Promise<T> {
     const bytes = await readBytes(request, BODY_PATIENCE_MS);
     noteBodyArrival(request);
+    checkStillAdmitted(request);
     return validated(this.dto, parseJsonObject(request, bytes) ?? {});
   }
 }

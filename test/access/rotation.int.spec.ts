@@ -6,6 +6,8 @@ import { bearer, type FileToken, newToken, TestAccessFile, textOf } from '../sup
 import type { OpenApp } from '../support/start.js';
 import { startOpenApp } from '../support/open-app.js';
 import { eventually } from '../support/http.js';
+import { expectProblem } from '../support/problem.js';
+import { RawConnection } from '../support/raw-http.js';
 import { EventStream } from '../support/sse.js';
 
 /** A change of the file counts within this time. */
@@ -85,8 +87,23 @@ describe('a change of the access file', () => {
     expect(await statusFor(service, old)).toBe(401);
   });
 
-  it('ends the streams and waiting reads of a token that is gone, and no other', async () => {
+  it('ends what a token that is gone holds open, refuses what it has not sent whole, and touches no other', async () => {
     const { file, service } = await start([stays, OLD]);
+    const [slow, head] = [
+      await RawConnection.open(service.api.url),
+      await RawConnection.open(service.api.url),
+    ];
+    closers.push(() => {
+      for (const each of [slow, head]) each.close();
+      return Promise.resolve();
+    });
+    slow
+      .head('POST', '/lora/rollback', {
+        ...bearer(old),
+        'content-type': 'application/json',
+        'content-length': 2,
+      })
+      .write('{');
     const [ending, staying] = [
       await EventStream.open(service.api.url, '/lora/stream', bearer(old)),
       await EventStream.open(service.api.url, '/lora/stream', bearer(stays.token ?? '')),
@@ -102,14 +119,17 @@ describe('a change of the access file', () => {
       () => 'answered',
       () => 'ended',
     );
+    head.head('HEAD', '/lora/status', wait);
     const metrics = async (): Promise<string> => (await fetch(`${service.api.url}/metrics`)).text();
-    await eventually(async () => (await metrics()).includes('lora_streams_open 3'));
+    await eventually(async () => (await metrics()).includes('lora_streams_open 4'));
     const from = performance.now();
     await file.replace([stays]);
     expect(await waiting).toBe('ended');
     expect((await ending.end()) - from).toBeLessThan(WITHIN_MS);
     await eventually(async () => (await metrics()).includes('lora_streams_open 1'));
     expect(staying.endedAt).toBeUndefined();
+    slow.write('}');
+    expectProblem(await slow.reply(), 'unauthenticated', '/lora/rollback');
     await service.api.post('/lora/disable', undefined, bearer(stays.token ?? ''));
     expect((await staying.first(2))[1]?.data).toMatchObject({ enabled: false, last_actor: 'token:stays' });
   });
