@@ -37,9 +37,19 @@ async function rebuild(owner: pg.Client, options: ProjectionOptions): Promise<nu
 }
 
 async function adopt(owner: pg.Client, { signal }: ProjectionOptions): Promise<number> {
-  const { previousLogId, logId, position } = await adoptLog(owner, signal);
+  const { previousLogId, logId, position } = await adoptLog(owner, after(), signal);
   print(`The log is ${logId} from here on; it continues ${previousLogId} after position ${position}.`);
   return EQUAL;
+}
+
+/** The position that the backup ended at. A word and no option: npm takes those for its own. */
+function after(): number | undefined {
+  const words = process.argv.slice(3);
+  if (words.length > 1 || !words.every((word) => /^[1-9]\d{0,14}$/.test(word)))
+    throw new Error(
+      'Say the position of the last event that the backup had, or nothing: npm run log:adopt 1042.',
+    );
+  return words[0] === undefined ? undefined : Number(words[0]);
 }
 
 /** Asks no database: the key is there before the service is. */

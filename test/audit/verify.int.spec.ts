@@ -253,9 +253,11 @@ describe('a log that was restored from an older backup, and adopted', () => {
 
     await database.query(`${CUT} update log_head set (position, recorded_at) =
       (select position, recorded_at from events where position = 8)`);
+    // Kills come first, and adopting then.
+    await eventually(async () => (await api.post('/lora/disable', { reason: 'again' })).status === 200);
     const owner = await database.connect();
-    const { logId, previousLogId } = await adoptLog(owner).finally(() => owner.end());
-    await eventually(async () => (await api.post('/lora/deploy', { adapter_version: 'v4' })).status === 200);
+    const { logId, previousLogId } = await adoptLog(owner, 8).finally(() => owner.end());
+    await eventually(async () => (await api.post('/lora/enable', { adapter_version: 'v4' })).status === 200);
     await eventually(async () => (await keep(note)).code === 0);
     await writeFile(newer ?? '', await (await fetch(`${api.url}/lora/history/export`)).text());
 

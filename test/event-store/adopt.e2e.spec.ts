@@ -29,10 +29,13 @@ afterAll(async () => {
 });
 
 /** `npm run log:adopt`, as an operator runs it. */
-function adopt(url = database.url): Promise<{ code: number; output: string; errors: string }> {
+function adopt(
+  url = database.url,
+  ...words: string[]
+): Promise<{ code: number; output: string; errors: string }> {
   const env = { PATH: process.env.PATH, DATABASE_URL: url };
   return new Promise((resolve) => {
-    execFile(process.execPath, [MAINTAIN, 'adopt'], { env }, (error, output, errors) => {
+    execFile(process.execPath, [MAINTAIN, 'adopt', ...words], { env }, (error, output, errors) => {
       resolve({ code: Number(error?.code ?? 0), output, errors });
     });
   });
@@ -154,6 +157,16 @@ describe('log:adopt', () => {
     const { code, errors } = await adopt(service.href);
     expect([code, errors]).toStrictEqual([2, expect.stringMatching(/^Cannot adopt: .*nothing-here/)]);
     expect((await adopt('nonsense')).code).toBe(2);
+    const beyond = (await headOf(database)) + 1;
+    for (const [words, why] of [
+      [[String(beyond)], `has no event at position ${beyond}`],
+      [['0'], 'Say the position of the last event'],
+      [['3', '4'], 'Say the position of the last event'],
+    ] as const)
+      expect(await adopt(database.url, ...words)).toMatchObject({
+        code: 2,
+        errors: expect.stringContaining(why) as unknown,
+      });
     expect(await logId()).toBe(before);
     expect(await adoptions()).toHaveLength(3);
   });
@@ -174,7 +187,10 @@ describe('log:adopt', () => {
     expect((await replica.api.post('/lora/disable', { reason: 'again' })).status).toBe(200);
     expect((await replica.api.get('/lora/status')).body).toMatchObject({ last_reason: 'again' });
 
-    expect((await adopt()).code).toBe(0);
+    // The last kill came after the backup.
+    const position = (await headOf(database)) - 1;
+    expect((await adopt(database.url, String(position))).code).toBe(0);
+    expect((await adoptions()).at(-1)).toMatchObject({ log_id: await logId(), position });
     await eventually(async () => (await log()) === 'up');
     expect((await replica.api.post('/lora/enable')).status).toBe(200);
   });
