@@ -13,6 +13,8 @@ import { tokenSource } from './token-source.js';
 const STOP_MS = 3_000;
 
 const log = jsonLog((line) => process.stdout.write(line));
+// A full disk, or a reader that has gone: to log that would fail too, and so on without an end.
+process.stdout.on('error', () => undefined);
 
 async function main(settings: AgentSettings): Promise<void> {
   const { engineKeyFile: keyFile } = settings;

@@ -63,6 +63,17 @@ describe('the agent, as a process', () => {
     }
   });
 
+  it('obeys although nobody takes its log', async () => {
+    const { plane, engine, agent } = await start();
+    await serves(engine, 'v1');
+    await eventually(() => plane.streams.size > 0);
+    agent.process.stdout?.destroy();
+    plane.tell(state(2, { enabled: false }));
+    await acknowledged(plane, 2);
+    expect(engine.adapters).toEqual([]);
+    expect((await agent.api.post('/kill')).body).toMatchObject({ local_kill: true });
+  });
+
   it('obeys a file without a control plane, and lets go when it is removed', async () => {
     const { plane, engine, agent } = await start();
     await serves(engine, 'v1');
