@@ -86,13 +86,17 @@ export class OidcVerifier implements TokenVerifier, OnModuleInit, BeforeApplicat
     oidc: OidcSettings,
     issuer: IssuerKeys,
   ): Promise<Principal | undefined> {
-    const first = issuer.current ?? (await issuer.renewed());
-    if (first === undefined) throw issuerAway();
-    let claims = await claimsOf(token, oidc, first);
+    let keys = issuer.current ?? (await issuer.renewed());
+    if (keys === undefined) throw issuerAway();
+    let claims = await claimsOf(token, oidc, keys);
     if (claims === 'unknown-key') {
       const next = await issuer.renewed();
-      claims = next === undefined || next === first ? undefined : await claimsOf(token, oidc, next);
+      if (next === undefined || next === keys) return undefined;
+      keys = next;
+      claims = await claimsOf(token, oidc, keys);
     }
+    // The key that vouched for it may have gone meanwhile, and what is forgotten with a key are the tokens known then.
+    if (issuer.current !== keys) return this.check(token, digest, oidc, issuer);
     const identity = typeof claims === 'object' ? identityOf(oidc, claims) : undefined;
     if (typeof claims !== 'object' || claims.exp === undefined || identity === undefined) return undefined;
     return this.remember(digest, claims.exp, identity);

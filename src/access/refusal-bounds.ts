@@ -30,8 +30,8 @@ export class RefusalBounds<T> {
    * @returns whether it goes on record at once
    */
   admit(caller: string, isStranger: boolean, refusal: T, hasRoom: boolean): boolean {
-    const crowded = isStranger && this.strangers >= STRANGERS_MAX;
-    // Beyond that many, strangers are one: an attacker has more addresses than there is memory.
+    const crowded = isStranger && (!hasRoom || this.strangers >= STRANGERS_MAX);
+    // Strangers that are not kept are one: an attacker has more addresses than there is memory.
     const tally = this.tallyOf(crowded && !this.tallies.has(caller) ? STRANGERS : caller);
     if (hasRoom && !crowded && tally.kept < CALLER_MAX) {
       tally.kept++;

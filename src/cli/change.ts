@@ -1,5 +1,5 @@
 import type { Status } from './answers.js';
-import { arrivedWords, awaitArrival, exitOf } from './arrival.js';
+import { arrivedWords, awaitArrivals, exitOf } from './arrival.js';
 import { refused } from './client.js';
 import { againWords, type CommandOptions, keyOf, waitOf } from './command-options.js';
 import { Ended, EXIT, unlessEnded } from './ends.js';
@@ -51,7 +51,7 @@ export async function change(session: Session, { name, version, options, before 
 
   const state = answer.body;
   const seconds = waitOf(options);
-  const convergence = seconds === undefined ? undefined : await awaitArrival(session, state, seconds);
+  const [convergence] = seconds === undefined ? [] : await awaitArrivals(session, [state], seconds);
   if (json) {
     terminal.out(JSON.stringify(convergence === undefined ? state : { ...state, convergence }));
   } else {

@@ -29,6 +29,9 @@ export interface ClientOptions {
 
 /** Calls the control plane through whichever of its replicas answers. */
 export class Client {
+  /** Whether a command was sent, not only questions. */
+  hasCommanded = false;
+
   constructor(private readonly options: ClientOptions) {}
 
   get urls(): readonly URL[] {
@@ -37,6 +40,7 @@ export class Client {
 
   /** Sends a command, again and again until its fate is known; the call must carry an Idempotency-Key. */
   send<E extends Expected>(call: Call, expected: E): Promise<Outcome<Answer<BodyOf<E>>>> {
+    this.hasCommanded = true;
     return this.call(call, expected, wholeTry, this.options.timeoutMs);
   }
 

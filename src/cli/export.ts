@@ -1,4 +1,4 @@
-import { open, rename, rm } from 'node:fs/promises';
+import { open, rename, rm, stat } from 'node:fs/promises';
 
 import { type Command, Option } from 'commander';
 
@@ -27,14 +27,17 @@ export function addExport(program: Command, run: Run): void {
     .option('--fleet <name>', 'only of this fleet', fleetName)
     .option('--since <time>', 'recorded then or later, such as 2026-11-24T02:14:07Z')
     .option('--until <time>', 'recorded before')
-    .option('-o, --output <file>', 'there only once it is whole; default: standard output')
+    .option('-o, --output <file>', 'there only once it is whole; default, or -: standard output')
     .action((options: ExportOptions, command: Command) =>
       run(command, (session) => exportLog(session, options)),
     );
 }
 
-async function exportLog(session: Session, { output, ...part }: ExportOptions): Promise<number> {
+async function exportLog(session: Session, { output: given, ...part }: ExportOptions): Promise<number> {
   const { client, terminal, interrupted, json } = session;
+  const output = given === '-' ? undefined : given;
+  if (output !== undefined && (await isNoFile(output)))
+    throw new Ended(EXIT.usage, `${printable(output)} is there and is no file. Nothing was sent.`);
   await checkFleet(session, part.fleet);
   const response = await client.open(`/lora/history/export${query({ ...part })}`, KINDS[part.format]);
   const cut = (): void => {
@@ -66,6 +69,11 @@ async function exportLog(session: Session, { output, ...part }: ExportOptions): 
     terminal.out(JSON.stringify({ output, lines: tail.lines, bytes: tail.bytes }));
   else if (output !== undefined) terminal.err(`${printable(output)}: ${tail.words()}.`);
   return EXIT.done;
+}
+
+/** A file put in the place of a device or a pipe would break what uses that. */
+async function isNoFile(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined))?.isFile() === false;
 }
 
 /** Under a name of its own until it is whole and on the disk. */

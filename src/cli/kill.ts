@@ -1,9 +1,10 @@
 import type { Command } from 'commander';
 
 import type { Convergence, KilledFleets, Status } from './answers.js';
-import { awaitArrival, exitOf } from './arrival.js';
+import { awaitArrivals, exitOf } from './arrival.js';
 import { addCommandOptions, againWords, type CommandOptions, keyOf, waitOf } from './command-options.js';
 import { Ended, EXIT, unlessEnded } from './ends.js';
+import { fewAtATime } from './few-at-a-time.js';
 import { killedLines, overtakenLine } from './kill-words.js';
 import { query } from './options.js';
 import type { Run, Session } from './session.js';
@@ -43,10 +44,7 @@ async function kill(session: Session, options: KillOptions): Promise<number> {
   const lifted = await liftedSince(session, answer, fleets);
   if (lifted !== undefined) throw lifted;
   const seconds = waitOf(options);
-  const convergences =
-    seconds === undefined
-      ? undefined
-      : await Promise.all(fleets.map((state) => awaitArrival(session, state, seconds)));
+  const convergences = seconds === undefined ? undefined : await awaitArrivals(session, fleets, seconds);
   tell(session, answer, fleets, convergences);
   return convergences === undefined ? EXIT.done : exitOf(convergences);
 }
@@ -80,13 +78,11 @@ async function liftedSince(
   fleets: KilledFleets['fleets'],
 ): Promise<Ended | undefined> {
   if (headers['lora-superseded-by'] === undefined) return undefined;
-  const current = await Promise.all(
-    fleets.map(async ({ fleet }) => {
-      const answer = await unlessEnded(client.get(`/lora/status${query({ fleet })}`, 'generation'));
-      return answer?.body;
-    }),
-  );
-  const lifted = current.filter((state) => state?.enabled !== false);
+  const lifted: (Status | undefined)[] = [];
+  await fewAtATime(fleets, async ({ fleet }) => {
+    const answer = await unlessEnded(client.get(`/lora/status${query({ fleet })}`, 'generation'));
+    if (answer?.body.enabled !== false) lifted.push(answer?.body);
+  });
   if (lifted.length === 0) return undefined;
   const more = { outcome: 'landed', in_force: false };
   return new Ended(EXIT.notConverged, overtakenLine(lifted), more);

@@ -158,7 +158,12 @@ async function endOf(command: Command, act: Act, surroundings: Surroundings): Pr
   ];
   try {
     tryToken(token);
-    return await act({ client, terminal, json, now, interrupted, urlWords });
+    const code = await act({ client, terminal, json, now, interrupted, urlWords });
+    const why = await terminal.unwritten();
+    if (why === undefined) return code;
+    terminal.err(`loractl: standard output did not take all of the answer: ${why}.`);
+    // A command stands, whether or not its answer could be shown.
+    return client.hasCommanded || code !== EXIT.done ? code : EXIT.refused;
   } catch (error) {
     if (!(error instanceof Ended)) throw error;
     terminal.err(`loractl: ${error.message}`);

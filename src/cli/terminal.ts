@@ -13,6 +13,8 @@ export interface Terminal {
   err(line: string): void;
   /** Bytes as they are. @returns resolves when there is room for more */
   write(bytes: Buffer): Promise<void>;
+  /** @returns why standard output did not take all of it; undefined where it did, or where its reader has had enough */
+  unwritten(): Promise<string | undefined>;
   /** Shows how far something has come, in place, only on a terminal; an empty text takes it away. */
   progress(text: string): void;
   /** @returns what was typed; empty at the end of input or when interrupted */
@@ -29,8 +31,12 @@ export interface Streams {
 }
 
 export function terminalOf({ stdin, stdout, stderr, env }: Streams): Terminal {
-  // Who pipes into `head` closes early; what is under way goes on and keeps its exit code.
   for (const stream of [stdout, stderr]) stream.on('error', () => undefined);
+  let failure: Error | undefined;
+  const written = (error?: NodeJS.ErrnoException | null): void => {
+    // Who pipes into `head` closes early; what is under way goes on and keeps its exit code.
+    if (error && error.code !== 'EPIPE') failure ??= error;
+  };
   const colourful = stdout.isTTY === true && (env.NO_COLOR ?? '') === '' && env.TERM !== 'dumb';
   let shown = false;
   const progress = (text: string): void => {
@@ -40,7 +46,7 @@ export function terminalOf({ stdin, stdout, stderr, env }: Streams): Terminal {
   };
   const print = (stream: Writable, line: string): void => {
     progress('');
-    stream.write(`${line}\n`);
+    stream.write(`${line}\n`, stream === stdout ? written : undefined);
   };
   return {
     paint: colourful ? inColour : plain,
@@ -56,6 +62,13 @@ export function terminalOf({ stdin, stdout, stderr, env }: Streams): Terminal {
         stdout.write(bytes, (error) => {
           if (error) reject(error);
           else resolve();
+        });
+      }),
+    unwritten: () =>
+      new Promise((resolve) => {
+        // After all that was written before.
+        stdout.write('', () => {
+          resolve(failure?.message);
         });
       }),
     progress,

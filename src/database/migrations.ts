@@ -8,6 +8,7 @@ import { KeepRefusals1795840200000 } from '../../migrations/1795840200000-keep-r
 import { AppendSets1795850000000 } from '../../migrations/1795850000000-append-sets.js';
 import { TellAgentsApart1795860000000 } from '../../migrations/1795860000000-tell-agents-apart.js';
 import { NameCallers1795870000000 } from '../../migrations/1795870000000-name-callers.js';
+import { RecordLongAccess1795880000000 } from '../../migrations/1795880000000-record-long-access.js';
 
 /** Every migration, in order; listed one by one so that none is applied by accident of a file name. */
 export const MIGRATIONS = [
@@ -21,4 +22,5 @@ export const MIGRATIONS = [
   AppendSets1795850000000,
   TellAgentsApart1795860000000,
   NameCallers1795870000000,
+  RecordLongAccess1795880000000,
 ];

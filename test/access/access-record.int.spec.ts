@@ -182,3 +182,23 @@ it('a change that the database cannot take is recorded later, with the time that
   const changedAt = String((await changes())[0]?.changed_at);
   expect([from, changedAt, taken]).toEqual([from, changedAt, taken].sort());
 });
+
+it('a change of a file with thousands of tokens is recorded within the time of a statement', async () => {
+  const tokens = Array.from({ length: 8000 }, (_, n) =>
+    recorded({ name: `e-${n}`, role: 'engine', token: `${n}` }),
+  );
+  const other = recorded({ name: 'e-7', role: 'engine', token: 'other' });
+  const client = await database.connect();
+  try {
+    // The service's bound, and nothing stays.
+    await client.query("begin; set local statement_timeout = '5s'");
+    for (const list of [tokens, tokens.with(7, other)]) {
+      const access = JSON.stringify({ access: 'required', tokens: list });
+      await client.query('select record_access(0, $1, null, $2)', ['r', access]);
+    }
+    const { rows } = await client.query('select came, went from access_changes order by id desc limit 1');
+    expect(rows).toEqual([{ came: [other], went: [tokens[7]] }]);
+  } finally {
+    await client.end();
+  }
+});

@@ -46,6 +46,13 @@ it('lets strangers take nothing from callers that are known', () => {
   expect(put(bounds, 'token:ci', 1)).toBe(1);
 });
 
+it('remembers no address of strangers while there is no room', () => {
+  const bounds = new RefusalBounds<string>();
+  for (let n = 0; n < 1000; n++)
+    put(bounds, `2001:db8::${n.toString(16)}`, 1, { isStranger: true, hasRoom: false });
+  expect(bounds.end()).toEqual([{ refusal: '2001:db8::3e7 1', leftOut: 999 }]);
+});
+
 it('counts what there is no room for', () => {
   const bounds = new RefusalBounds<string>();
   expect(put(bounds, 'token:ci', 5, { hasRoom: false })).toBe(0);

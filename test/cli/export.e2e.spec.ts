@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -87,6 +88,21 @@ describe('loractl export', () => {
     piped.process.kill('SIGINT');
     expect(await piped.ended()).toBe(1);
     expect(piped.err()).toMatch('interrupted');
+  });
+
+  it('never takes the place of a pipe, a device or a folder', async () => {
+    answer = (response) => response.end(WHOLE);
+    const pipe = join(folder, 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    for (const place of [pipe, folder]) {
+      expect(await run('-o', place)).toEqual({
+        code: 2,
+        out: '',
+        err: `loractl: ${place} is there and is no file. Nothing was sent.\n`,
+      });
+    }
+    expect((await stat(pipe)).isFIFO()).toBe(true);
+    expect(await run('-o', '-')).toEqual({ code: 0, out: WHOLE, err: '' });
   });
 
   it('cannot be written: one line', async () => {

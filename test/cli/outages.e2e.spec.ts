@@ -141,6 +141,19 @@ describe('loractl against', () => {
     }
   });
 
+  it('a disk that is full: a read is not done, a kill stands', async () => {
+    const ends = [
+      [['history', '--json'], 1],
+      [['kill'], 0],
+    ] as const;
+    for (const [words, code] of ends) {
+      const ran = await runInside([...words, '--fleet', fleet, '--url', urlOf(b)], 'ENOSPC');
+      expect(ran.code).toBe(code);
+      expect(ran.err).toBe('loractl: standard output did not take all of the answer: ENOSPC.\n');
+    }
+    expect(await eventsOf()).toEqual(['LoraDisabled']);
+  });
+
   it('a service whose database hangs: unknown, and what to type settles it', async () => {
     // The kill is on its way when the database falls silent: a replica that has noticed does not send it.
     const lock = await lockHead(database);

@@ -3,11 +3,13 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import {
   type CommandLine,
   type Ran,
+  runInside,
   runLine,
   startOnTerminal,
   withoutChance,
 } from '../support/command-line.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
+import type { Json } from '../support/http.js';
 import { type Replica, startReplica } from '../support/replica.js';
 
 describe('what people read of loractl', () => {
@@ -415,7 +417,8 @@ describe('what people read of loractl', () => {
       ['fleets', fleet],
       ['explode'],
     ]) {
-      const { code, out, err } = await run(...words);
+      const url = words.includes('--url') ? [] : ['--url', replica.api.url];
+      const { code, out, err } = await runInside([...words, ...url]);
       expect({ words, code, out, lines: err.split('\n').length }).toEqual({
         words,
         code: 2,
@@ -436,10 +439,12 @@ describe('what people read of loractl', () => {
     expect(code).toBe(0);
     expect(out).toMatch(/^DISABLED: \d+ fleets\nFLEET +GENERATION +SERVES\n/);
     expect(out).toMatch(new RegExp(`^${fleet} +\\d+ +base model; enable brings v1.3`, 'm'));
-    const { fleets: killed } = JSON.parse((await run('kill', '--all', '--json')).out) as {
-      fleets: unknown[];
-    };
+    const again = await run('kill', '--all', '--wait', '1', '--json');
+    expect(again.code).toBe(3);
+    const { fleets: killed } = JSON.parse(again.out) as { fleets: Json[] };
     expect(killed).toHaveLength(fleets + 1);
+    for (const { fleet, generation, convergence } of killed)
+      expect(convergence).toMatchObject({ fleet, generation });
   });
 
   it('says which fleets a kill that is told again did not kill', async () => {

@@ -72,8 +72,11 @@ export async function runLine(words: readonly string[], env: Record<string, stri
   return { code, out: line.out(), err: line.err() };
 }
 
-/** Runs it in the test's own process, which is faster. */
-export async function runInside(words: readonly string[]): Promise<Ran> {
+/**
+ * Runs it in the test's own process, which is faster.
+ * @param unwritten why its standard output does not take all of it
+ */
+export async function runInside(words: readonly string[], unwritten?: string): Promise<Ran> {
   let [out, err] = ['', ''];
   const code = await loractl(words, {
     terminal: {
@@ -82,6 +85,7 @@ export async function runInside(words: readonly string[]): Promise<Ran> {
       out: (line) => (out += `${line}\n`),
       err: (line) => (err += `${line}\n`),
       write: () => Promise.reject(new Error('These are no bytes.')),
+      unwritten: () => Promise.resolve(unwritten),
       progress: () => undefined,
       ask: () => Promise.resolve(''),
     },
