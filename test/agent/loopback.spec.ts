@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import { afterEach, describe, expect, it } from '@jest/globals';
 
 import { eventually } from '../support/http.js';
-import { FakeControlPlane, state } from './fake-control-plane.js';
+import { FakeControlPlane, problem, state } from './fake-control-plane.js';
 import { MemoryEngine } from './memory-engine.js';
 import { cleanUp, later, type RunningAgent, serves, startAgent } from './running-agent.js';
 
@@ -104,6 +104,17 @@ it('GET /health says what it can reach', async () => {
     engine_reachable: false,
     state: 'unreachable',
   });
+});
+
+it('GET /health says in whose words reports are refused', async () => {
+  const { running, plane } = await start();
+  await eventually(() => plane.last?.state === 'converged');
+  plane.engines = problem(409, 'engine-in-other-fleet', 'Engine engine-1 stands registered in fleet blue.');
+  await running.api.post('/kill');
+  const last_error = 'reports are not taken: HTTP 409: Engine engine-1 stands registered in fleet blue.';
+  await eventually(async () => (await running.api.get('/health')).body.last_error === last_error);
+  plane.engines = undefined;
+  await eventually(async () => (await running.api.get('/health')).body.last_error === null);
 });
 
 describe('whatever else is asked', () => {
