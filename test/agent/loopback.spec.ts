@@ -2,6 +2,7 @@ import { connect } from 'node:net';
 
 import { afterEach, describe, expect, it } from '@jest/globals';
 
+import { EngineError } from '../../src/agent/driver.js';
 import { eventually } from '../support/http.js';
 import { FakeControlPlane, problem, state } from './fake-control-plane.js';
 import { MemoryEngine } from './memory-engine.js';
@@ -78,6 +79,17 @@ describe('GET /effective', () => {
       why: 'killed',
       enabled: false,
     });
+  });
+
+  it('has the name of the base model although the engine does not say any more what it serves', async () => {
+    const { running, plane, engine } = await start();
+    await serves(running, engine, 'v1');
+    engine.fail = (call) => (call === 'list' ? new EngineError('unreachable', 'busy') : undefined);
+    await eventually(() => running.effective().why === 'engine-unreachable');
+    expect(running.effective()).toMatchObject({ adapter: null, base_model: 'base' });
+    plane.tell(state(2, { enabled: false }));
+    await eventually(() => running.effective().why === 'killed');
+    expect(running.effective()).toMatchObject({ adapter: null, base_model: 'base' });
   });
 
   it('is what the state says where there is no engine to ask', async () => {
