@@ -27,7 +27,8 @@ export interface SignedHead {
   readonly log_id: string;
   /** Of the head. */
   readonly position: number;
-  /** Of the last event. */
+  /** Of the first event and the last one; 0 where there is none. */
+  readonly first: number;
   readonly last: number;
   readonly newest: KeptCheckpoint | null;
   readonly adoption: { readonly previous_log_id: string; readonly position: number } | null;
@@ -116,7 +117,7 @@ const CHECKPOINT = `jsonb_build_object('log_id', c.log_id, 'size', c.size, 'root
 
 const HEAD = `
   select jsonb_build_object('log_id', h.log_id, 'position', h.position,
-    'last', (select coalesce(max(position), 0) from events),
+    'first', (select coalesce(min(position), 0) from events), 'last', (select coalesce(max(position), 0) from events),
     'newest', (select ${CHECKPOINT} from checkpoints c where c.log_id = h.log_id order by c.size desc limit 1),
     'adoption', (select jsonb_build_object('previous_log_id', a.previous_log_id, 'position', a.position)
       from log_adoptions a where a.log_id = h.log_id)) as answer
@@ -131,20 +132,22 @@ const COPIES = 'id type fleet adapter_version from_version to_version enabled re
 /**
  * The events after $1 and up to $2: their leaves computed from the rows, and whether all else in a row says the same.
  * The body is RFC 8785 without nesting, in whose texts a quotation mark is escaped: a member found in it is that member.
+ * What is missing, or cannot be hashed, makes `sound` null, which is not sound either.
  */
 const HASHED = `
   select position, leaf, leaf = leaf_hash
     and ${COPIES.map((name) => `strpos(body, '"${name}":' || coalesce(to_json(${name})::text, 'null')) > 0`).join(' and ')} as sound
   from (
     select *, sha256('\\x00'::bytea || int8send(position)
-      || int8send((extract(epoch from recorded_at) * 1000000)::bigint) || sha256(convert_to(body, 'UTF8'))) as leaf
+      || int8send(case when isfinite(recorded_at) then (extract(epoch from recorded_at) * 1000000)::bigint end)
+      || sha256(convert_to(body, 'UTF8'))) as leaf
     from events where position > $1 and position <= $2 offset 0
   ) e
 `;
 
 const LEAVES = `
   select jsonb_build_object('leaves', coalesce(jsonb_agg(encode(leaf, 'hex') order by position), '[]'),
-    'wrong', min(position) filter (where not sound)) as answer
+    'wrong', min(position) filter (where sound is not true)) as answer
   from (${HASHED}) h
 `;
 
@@ -161,7 +164,7 @@ const BLOCKS = `
     'root', encode(hashes, 'hex')) order by block), '[]') as answer
   from (${Array.from({ length: LEVELS }, (_, level) => level).reduce(
     levelAbove,
-    `select (position - 1) / ${BLOCK} as block, count(*) as events, min(position) filter (where not sound) as wrong,
+    `select (position - 1) / ${BLOCK} as block, count(*) as events, min(position) filter (where sound is not true) as wrong,
        string_agg(leaf, ''::bytea order by position) as hashes
      from (${HASHED}) h group by 1`,
   )}) b

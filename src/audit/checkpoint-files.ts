@@ -50,10 +50,11 @@ export class CheckpointFiles {
     return readFile(join(this.folder ?? '', name), 'utf8');
   }
 
-  /** Writes it unless it is there; never writes over one. */
+  /** Writes it unless it is there; never writes over one. @throws Error when something else has its name */
   async put({ log_id, size, note }: KeptCheckpoint): Promise<void> {
     if (this.folder === undefined) return;
-    const file = join(this.folder, `${log_id}-${size}.checkpoint`);
+    const name = `${log_id}-${size}.checkpoint`;
+    const file = join(this.folder, name);
     const unfinished = join(this.folder, `.${randomUUID()}`);
     try {
       await writeFile(unfinished, note, { flag: 'wx', flush: true });
@@ -64,6 +65,8 @@ export class CheckpointFiles {
       });
     } catch (error) {
       if (codeOf(error) !== 'EEXIST') throw error;
+      if ((await readFile(file, 'utf8')) !== note)
+        throw new Error(`${name} is in the way: it holds something else.`, { cause: error });
     } finally {
       await rm(unfinished, { force: true }).catch(() => undefined);
     }

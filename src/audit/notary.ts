@@ -6,7 +6,6 @@ import { type CheckpointFile, CheckpointFiles } from './checkpoint-files.js';
 import { Contradiction } from './contradiction.js';
 import { type Checkpoint, openCheckpoint, signCheckpoint } from './core/checkpoint.js';
 import { NoteError, readVerifierKey, type SignerKey, type VerifierKey } from './core/note.js';
-import type { TreeHead } from './core/proof.js';
 import { LogTree, type Rest } from './log-tree.js';
 
 /** What is known of a log under one name. */
@@ -109,15 +108,18 @@ export class Notary {
       throw new Contradiction(
         `The head of the log is at ${head.position}, and its last event at ${head.last}.`,
       );
+    if (head.first !== Math.min(1, head.last))
+      throw new Contradiction(`The log begins with an event at position ${head.first}.`);
     if (head.position < tree.size)
       throw new Contradiction(`The log has ${head.position} events, and it has had ${tree.size}.`);
     await tree.readAll(head.position, rest);
-    if (before) await mustAgree(tree, headOf(before), 'the checkpoint that this replica knows');
+    if (before) await mustAgree(tree, head, opened(before, key), 'the checkpoint that this replica knows');
     if (head.newest && head.newest.key !== key.verifier.text)
       this.warn(`The newest checkpoint was signed by ${head.newest.key}, not by the key of this replica.`);
-    if (head.newest) await mustAgree(tree, opened(head.newest, key), 'the newest checkpoint of the table');
+    if (head.newest)
+      await mustAgree(tree, head, opened(head.newest, key), 'the newest checkpoint of the table');
     const filed = await this.newestFile(files.get(head.log_id) ?? [], head, key);
-    if (filed) await mustAgree(tree, filed, `the checkpoint file of size ${filed.size}`);
+    if (filed) await mustAgree(tree, head, filed, `the checkpoint file of size ${filed.size}`);
 
     const isNew = head.position > (head.newest?.size ?? 0);
     // A proof that was read meanwhile may have found one.
@@ -144,7 +146,7 @@ export class Notary {
     // None: the log has got another name meanwhile.
     if (kept === null) return null;
     if (isOurs) this.logger.log(`Checkpoint of ${size} events: ${JSON.stringify(note)}`);
-    else await mustAgree(tree, opened(kept, key), 'the checkpoint of another replica');
+    else await mustAgree(tree, head, opened(kept, key), 'the checkpoint of another replica');
     return kept;
   }
 
@@ -195,15 +197,20 @@ function keysFor(text: string, own: SignerKey): VerifierKey[] {
   return text === own.verifier.text ? [own.verifier] : [readVerifierKey(text)];
 }
 
-const headOf = ({ size, root }: KeptCheckpoint): TreeHead => ({ size, root: Buffer.from(root, 'hex') });
-
 function mustStand({ contradiction }: Watched): void {
   if (contradiction) throw contradiction;
 }
 
-async function mustAgree(tree: LogTree, { size, root }: TreeHead, what: string): Promise<void> {
+async function mustAgree(
+  tree: LogTree,
+  { adoption }: SignedHead,
+  { size, root, continues }: Checkpoint,
+  what: string,
+): Promise<void> {
   if (size > tree.size)
     throw new Contradiction(`The log has ${tree.size} events, and ${what} is of ${size}.`);
   if (!(await tree.root([0, size])).equals(root))
     throw new Contradiction(`The first ${size} events are not those of ${what}.`);
+  if (continues?.logId !== adoption?.previous_log_id || continues?.size !== adoption?.position)
+    throw new Contradiction(`Which log this one continues, and from where, is not what ${what} says.`);
 }

@@ -231,8 +231,10 @@ describe('the files', () => {
     const { log_id, size } = await fresh(service);
     const file = join(dir, `${log_id}-${size}.checkpoint`);
     await writeFile(file, 'of somebody else');
-    await fresh(service);
+    expect((await service.api.get('/audit/checkpoint?fresh=true')).status).toBe(503);
     expect(await readFile(file, 'utf8')).toBe('of somebody else');
+    expect((await service.api.get('/health')).body).toMatchObject({ components: { audit: 'failing' } });
+    expect(service.logged.join('\n')).toContain(`-${size}.checkpoint is in the way`);
     expect(service.logged.filter((line) => line.includes('is passed over'))).toHaveLength(1);
   });
 

@@ -21,7 +21,7 @@ import { Metrics } from '../support/metrics.js';
 import { expectProblem, headOf } from '../support/problem.js';
 
 /** The tables of the log, which the tests change as a superuser who has taken the triggers away. */
-const TABLES = ['events', 'fleet_states', 'checkpoints', 'command_keys'];
+const TABLES = ['events', 'fleet_states', 'checkpoints', 'command_keys', 'log_adoptions'];
 
 const key = generateSignerKey(KEY_NAME);
 let folder: string;
@@ -43,6 +43,9 @@ beforeAll(async () => {
     await database.query(
       `alter table ${table} disable trigger user; create table kept_${table} as select * from ${table}`,
     );
+  await database.query(
+    `alter table events alter leaf_hash drop not null, drop constraint events_position_check`,
+  );
 });
 afterEach(async () => {
   await Promise.all(services.map((service) => service.close()));
@@ -110,6 +113,19 @@ describe.each([
   ['a column that copies the body', `update events set actor = 'eve' where position = 5`, /Event 5 /],
   ['a column that says nothing', `update events set reference = 'INC-1' where position = 3`, /Event 3 /],
   ['a leaf', `update events set leaf_hash = sha256('x') where position = 6`, /Event 6 /],
+  ['a leaf that is gone', `update events set leaf_hash = null where position = 6`, /Event 6 /],
+  ['a time that is none', `update events set recorded_at = '-infinity' where position = 2`, /Event 2 /],
+  [
+    'an event before the first',
+    `insert into events select 0, recorded_at - interval '1 second', leaf_hash, body, gen_random_uuid(), type,
+       fleet, adapter_version, from_version, to_version, enabled, reason, reference, actor from events where position = 1`,
+    /begins with an event at position 0/,
+  ],
+  [
+    'a log that it is said to continue',
+    'insert into log_adoptions select log_id, gen_random_uuid(), 3 from log_head',
+    /Which log this one continues, and from where, is not what the .*checkpoint/,
+  ],
   [
     'an event that is gone',
     'delete from events where position = 3',
