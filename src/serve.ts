@@ -8,6 +8,8 @@ const STOP_MS = 4500;
 
 /** Runs the service until a signal ends it, or its start fails: then the process exits. */
 export async function serve(settings: Settings): Promise<void> {
+  // A full disk, or a reader that has gone, takes the log and not the service.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
   const logger = new Logger(settings);
   const app = await createApp(settings, logger);
 

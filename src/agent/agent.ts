@@ -147,12 +147,16 @@ export class Agent implements Listener {
     return reportOf({ ...seen, driver, agentVersion: version, instance: this.instance });
   }
 
-  /** Leaves the engine as it is; takes its row away when it serves the base model; ends within a bound. */
+  /**
+   * Leaves the engine as it is. Takes its row away when it serves the base model: one that serves an adapter, or may
+   * still get one, must be missed by the next kill. Ends within a bound.
+   */
   async stop(): Promise<void> {
     this.stopped.abort();
     this.reconciler.stop();
     this.server.close();
-    await Promise.all([this.reporter.stop(), this.keeper.flush(this.timing.stopMs)]);
+    const leaves = this.reconciler.isBare;
+    await Promise.all([this.reporter.stop(leaves), this.keeper.flush(this.timing.stopMs)]);
   }
 
   private run(): void {

@@ -39,8 +39,8 @@ export interface ReportSource {
   readonly trouble: EngineError | undefined;
   /** Why an act, or the last list, did not succeed. */
   readonly failure: EngineError | undefined;
-  /** A version whose load was given up, and may still land. */
-  readonly mayStillLand: string | undefined;
+  /** Versions whose load was given up, and may still land. */
+  readonly mayStillLand: readonly string[];
   readonly localKill: boolean;
   readonly driver: Pick<Driver, 'capabilities' | 'advisory'>;
   readonly agentVersion: string;
@@ -91,7 +91,7 @@ function stateOf(
   if (overridden(under)) return 'conflict';
   if (plan(observed.adapters, under.desired.adapter).act !== 'nothing') return 'pending';
   // A kill is not proven while what it interrupted may still come.
-  if (mayStillLand !== undefined && mayStillLand !== under.desired.adapter) return 'pending';
+  if (mayStillLand.some((version) => version !== under.desired.adapter)) return 'pending';
   return advisory ? 'advisory' : 'converged';
 }
 
@@ -99,8 +99,10 @@ function overridden({ desired, state, held }: Target): boolean {
   return held !== null || (state !== null && state.active_adapter_version !== desired.adapter);
 }
 
-function landingReason(version: string | undefined): string | undefined {
-  return version === undefined ? undefined : `a load of ${version} was given up, and may still land`;
+function landingReason(versions: readonly string[]): string | undefined {
+  return versions.length === 0
+    ? undefined
+    : `a load of ${versions.join(', ')} was given up, and may still land`;
 }
 
 function heldReason(target: Target | undefined): string | undefined {

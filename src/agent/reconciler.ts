@@ -23,10 +23,8 @@ export interface ReconcilerOptions extends ActLimits {
 interface Doubt {
   /** Since when the engine has been as desired; undefined while it is not. */
   since: number | undefined;
-  /** A load that was given up, until it has shown itself. */
-  load: string | undefined;
-  /** When that load is not to be feared any more. */
-  until: number;
+  /** Loads that were given up, until they have shown themselves, and when each is not to be feared any more. */
+  readonly loads: Map<string, number>;
 }
 
 /** Makes one engine match the newest target: lists, acts, lists again, for ever. */
@@ -60,9 +58,15 @@ export class Reconciler {
     return this.trouble ?? this.acts.failure;
   }
 
-  /** A version whose load was given up, and may still land. */
-  get mayStillLand(): string | undefined {
-    return this.doubt?.load;
+  /** Versions whose load was given up, and may still land. */
+  get mayStillLand(): readonly string[] {
+    return [...(this.doubt?.loads.keys() ?? [])];
+  }
+
+  /** Whether the engine was seen to serve the base model alone, and no load that was begun may change that. */
+  get isBare(): boolean {
+    const bare = this.trouble === undefined && this.sight?.observed.adapters.length === 0;
+    return bare && this.acts.unseen.length === 0 && this.mayStillLand.length === 0;
   }
 
   /** A newer decision. What is to go goes at once: before the next list, and whatever is under way. */
@@ -132,11 +136,13 @@ export class Reconciler {
     if (asDesired) this.acts.failure = undefined;
     if (!this.doubt) return;
     this.doubt.since = asDesired ? (this.doubt.since ?? startedAt) : undefined;
-    const { since, load, until } = this.doubt;
-    // It has landed: that it goes again can be seen.
-    if (load !== undefined && adapters.includes(load)) this.doubt = { since, load: undefined, until: 0 };
+    const { since, loads } = this.doubt;
     const clean = since !== undefined && startedAt - since >= 2 * this.options.reconcileMs;
-    if (clean && startedAt >= until) this.doubt = undefined;
+    for (const [version, until] of loads) {
+      // What has landed can be seen to go again.
+      if (adapters.includes(version) || (clean && startedAt >= until)) loads.delete(version);
+    }
+    if (clean && loads.size === 0) this.doubt = undefined;
   }
 
   /** By the newest target, whatever the list was made under. */
@@ -167,12 +173,9 @@ export class Reconciler {
   }
 
   private fear(act: string): void {
-    const { load, until = 0 } = this.doubt ?? {};
-    const given = act.startsWith(LOAD) ? act.slice(LOAD.length) : undefined;
-    this.doubt =
-      given === undefined
-        ? { since: undefined, load, until }
-        : { since: undefined, load: given, until: performance.now() + this.options.loadMs };
+    this.doubt = { since: undefined, loads: this.doubt?.loads ?? new Map<string, number>() };
+    if (!act.startsWith(LOAD)) return;
+    this.doubt.loads.set(act.slice(LOAD.length), performance.now() + this.options.loadMs);
   }
 
   private async unloadsOr(milliseconds: number): Promise<void> {

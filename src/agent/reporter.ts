@@ -39,10 +39,10 @@ export class Reporter {
   }
 
   /**
-   * Takes the engine off the list when it serves the base model: one that goes on serving an adapter must be missed
-   * by the next kill. Within a bound: whoever stops the agent does not wait for the control plane.
+   * Ends the reports. Within a bound: whoever stops the agent does not wait for the control plane.
+   * @param leaves takes the engine off the list
    */
-  async stop(): Promise<void> {
+  async stop(leaves: boolean): Promise<void> {
     const { stopMs } = this.timing;
     this.stopped.abort();
     this.wake.abort();
@@ -52,9 +52,7 @@ export class Reporter {
     }, stopMs / 2);
     await this.running;
     clearTimeout(patience);
-    const { observed_adapters, base_model, state } = this.report();
-    const seenBare = observed_adapters.length === 0 && (base_model !== null || state !== 'pending');
-    if (!seenBare || state === 'unreachable') return;
+    if (!leaves) return;
     const bound = new AbortController();
     const timer = setTimeout(() => {
       bound.abort(new Error('the agent stops'));

@@ -54,6 +54,23 @@ describe('a kill', () => {
     await acknowledged(plane, 2);
   });
 
+  it('is not proven while one of several loads that it ended may still land', async () => {
+    const engine = new MemoryEngine();
+    engine.hold = (call) => call.startsWith('load');
+    const { plane, running } = await start(engine);
+    await eventually(() => engine.held.has('load v1'));
+    plane.tell(state(2, { active_adapter_version: 'v2' }));
+    await eventually(() => engine.held.has('load v2'));
+    plane.tell(state(3, { enabled: false }));
+    await eventually(() => plane.last?.observed_generation === 3);
+    engine.release('load v2');
+    await eventually(() => engine.count('unload v2') > 0 && engine.adapters.size === 0);
+    await inDoubt(plane, 3);
+    engine.release('load v1');
+    await serves(running, engine);
+    await acknowledged(plane, 3);
+  });
+
   it('ends one whose driver does not listen to its signal', async () => {
     const engine = new MemoryEngine();
     engine.hold = (call) => call === 'load v1';
@@ -202,6 +219,26 @@ it('an agent that stops leaves the engine as it is, and its row where it serves 
   const calls = engine.calls.length;
   await new Promise((resume) => setTimeout(resume, 250));
   expect(engine.calls).toHaveLength(calls);
+});
+
+it('an agent that stops leaves its row where a load may still land', async () => {
+  const engine = new MemoryEngine();
+  engine.hold = (call) => call === 'load v1';
+  const { plane, running } = await start(engine);
+  await eventually(() => engine.held.has('load v1'));
+  await running.stop();
+  expect(plane.deletes).toEqual([]);
+});
+
+it('an agent that stops leaves its row where a load that a kill has ended may still land', async () => {
+  const engine = new MemoryEngine();
+  engine.hold = (call) => call === 'load v1';
+  const { plane, running } = await start(engine);
+  await eventually(() => engine.held.has('load v1'));
+  plane.tell(killed);
+  await inDoubt(plane, 2);
+  await running.stop();
+  expect(plane.deletes).toEqual([]);
 });
 
 it('an agent that stops takes its row away when its engine serves the base model', async () => {

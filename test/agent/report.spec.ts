@@ -42,7 +42,7 @@ describe('what is reported', () => {
     sight: seen(under(), 'v1'),
     trouble: undefined,
     failure: undefined,
-    mayStillLand: undefined,
+    mayStillLand: [],
     localKill: false,
     driver: engine,
     agentVersion: '1.2.3',
@@ -209,7 +209,7 @@ describe('reports', () => {
         sight: seen(killed),
         trouble: undefined,
         failure: undefined,
-        mayStillLand: undefined,
+        mayStillLand: [],
         localKill: false,
         driver: engine,
         agentVersion: '1',
@@ -226,7 +226,7 @@ describe('reports', () => {
       () => undefined,
     );
     reporter.start();
-    later(() => reporter.stop());
+    later(() => reporter.stop(false));
     await eventually(() => asked === 1);
     await new Promise((resume) => setTimeout(resume, 50));
     expect(plane.puts).toEqual([]);

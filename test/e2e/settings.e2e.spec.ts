@@ -249,7 +249,7 @@ describe('SIGTERM', () => {
     expect(service.output()).not.toMatch(STACK);
   });
 
-  it('ends it although callers keep their connections open, idle or in the middle of a request', async () => {
+  it('ends it although callers keep connections open, in the middle of a request too, and nobody takes its log', async () => {
     const { url } = await newDatabase();
     const service = await start({ DATABASE_URL: url });
     const { hostname, port } = new URL(service.api.url);
@@ -263,6 +263,7 @@ describe('SIGTERM', () => {
       'POST /lora/enable HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\nContent-Type: application/json\r\n\r\n{',
     );
     expect((await service.api.get('/lora/status')).status).toBe(200);
+    for (const log of [service.process.stdout, service.process.stderr]) log?.destroy();
     expect(await terminate(service)).toEqual({ code: 0, inTime: true });
   });
 
