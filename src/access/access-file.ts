@@ -18,6 +18,8 @@ import type { Principal, TokenVerifier } from './principal.js';
 /** A change counts after two of these at the latest. The whole file is read: times of files are too coarse. */
 const LOOK_MS = 500;
 const BYTES_MAX = 1024 * 1024;
+/** A look that takes longer will perhaps never end: a disk across a network that has gone. */
+const PATIENCE_MS = 2000;
 
 interface Known {
   readonly entry: TokenEntry;
@@ -47,6 +49,8 @@ export class AccessFile implements TokenVerifier, OnModuleInit, BeforeApplicatio
   private suspicion: string | undefined;
   private timer: NodeJS.Timeout | undefined;
   private looking: Promise<void> | undefined;
+  /** `performance.now()` when the last look began. */
+  private lookedAt = 0;
 
   constructor(@Inject(SETTINGS) { accessFile }: Settings) {
     this.path = accessFile;
@@ -77,13 +81,13 @@ export class AccessFile implements TokenVerifier, OnModuleInit, BeforeApplicatio
     }
     this.timer = setInterval(() => {
       this.expire();
+      if (this.looking && performance.now() - this.lookedAt > PATIENCE_MS) this.doubt('it does not answer');
       this.looking ??= this.look().finally(() => (this.looking = undefined));
     }, LOOK_MS).unref();
   }
 
-  async beforeApplicationShutdown(): Promise<void> {
+  beforeApplicationShutdown(): void {
     clearInterval(this.timer);
-    await this.looking;
   }
 
   /** By the token's digest, which who guesses cannot steer, and then the whole digest in constant time. */
@@ -104,20 +108,25 @@ export class AccessFile implements TokenVerifier, OnModuleInit, BeforeApplicatio
 
   private async look(): Promise<void> {
     if (this.path === undefined) return;
+    this.lookedAt = performance.now();
     try {
       const entries = await this.read(this.path);
       if (this.fault !== undefined) this.logger.log('The access file can be used again.');
       this.fault = this.suspicion = undefined;
+      accessFileBroken.set(0);
       if (entries.sha256 !== this.inForce?.sha256) this.take(entries);
     } catch (error) {
-      const fault = reasonOf(error);
-      if (this.suspicion === fault && this.fault !== fault) {
-        this.fault = fault;
-        this.logger.error(`ACCESS_FILE cannot be used, and the last good one stays in force: ${fault}.`);
-      }
-      this.suspicion = fault;
+      this.doubt(reasonOf(error));
     }
-    accessFileBroken.set(Number(this.isBroken));
+  }
+
+  private doubt(fault: string): void {
+    if (this.suspicion === fault && this.fault !== fault) {
+      this.fault = fault;
+      this.logger.error(`ACCESS_FILE cannot be used, and the last good one stays in force: ${fault}.`);
+      accessFileBroken.set(1);
+    }
+    this.suspicion = fault;
   }
 
   private async read(path: string): Promise<AccessEntries> {

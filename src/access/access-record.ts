@@ -1,5 +1,4 @@
 import { hostname } from 'node:os';
-import { setTimeout as pause } from 'node:timers/promises';
 
 import { type BeforeApplicationShutdown, Inject, Injectable, Logger } from '@nestjs/common';
 
@@ -7,8 +6,8 @@ import { type OidcSettings, SETTINGS, type Settings } from '../config/settings.j
 import type { AccessEntries } from './access-entries.js';
 import { AccessFile } from './access-file.js';
 import { AccessStore, type RecordedAccess, type RecordedOidc } from './access.store.js';
+import { LateWrites } from './late-writes.js';
 
-const AGAIN_MS = 1000;
 const SECRET_DIGITS = 8;
 
 /** What came into force here and is still to be recorded. */
@@ -25,8 +24,7 @@ export class AccessRecord implements BeforeApplicationShutdown {
   private readonly replica: string;
   private readonly oidc: OidcSettings | undefined;
   private readonly waiting: Change[] = [];
-  private readonly stopped = new AbortController();
-  private writing: Promise<void> | undefined;
+  private readonly writes = new LateWrites(() => this.waiting[0] && this.write(this.waiting[0]));
   private begun = false;
   /** Called after every try. */
   private tried: () => void = () => undefined;
@@ -53,35 +51,23 @@ export class AccessRecord implements BeforeApplicationShutdown {
   }
 
   async beforeApplicationShutdown(): Promise<void> {
-    this.stopped.abort();
-    await this.writing;
+    await this.writes.end();
   }
 
   private note(entries: AccessEntries | undefined): void {
     this.waiting.push({ entries, since: performance.now() });
-    this.writing ??= this.write().finally(() => (this.writing = undefined));
+    this.writes.begin();
   }
 
-  private async write(): Promise<void> {
-    const { signal } = this.stopped;
-    for (let change = this.waiting[0]; change !== undefined; change = this.waiting[0]) {
-      try {
-        await this.writeOne(change);
-        this.waiting.shift();
-        this.tried();
-      } catch {
-        this.tried();
-        // Whatever it is, the database's outage is told elsewhere.
-        await pause(AGAIN_MS, undefined, { signal }).catch(() => undefined);
-        if (signal.aborted) return;
-      }
+  private async write({ entries, since }: Change): Promise<void> {
+    try {
+      const access = recordedAccess(entries, this.oidc);
+      const isNew = await this.store.record(since, this.replica, entries?.sha256 ?? null, access);
+      if (isNew) this.logger.log('Who may do what has changed; the change is on record.');
+      this.waiting.shift();
+    } finally {
+      this.tried();
     }
-  }
-
-  private async writeOne({ entries, since }: Change): Promise<void> {
-    const access = recordedAccess(entries, this.oidc);
-    const isNew = await this.store.record(since, this.replica, entries?.sha256 ?? null, access);
-    if (isNew) this.logger.log('Who may do what has changed; the change is on record.');
   }
 }
 

@@ -1,11 +1,9 @@
-import { setTimeout as pause } from 'node:timers/promises';
-
 import { type BeforeApplicationShutdown, Injectable } from '@nestjs/common';
 
 import type { Identity } from '../http/identity.js';
 import { AccessStore } from './access.store.js';
+import { LateWrites } from './late-writes.js';
 
-const AGAIN_MS = 1000;
 const WAITING_MAX = 10_000;
 
 interface Seen {
@@ -19,34 +17,25 @@ interface Seen {
 export class CallerNames implements BeforeApplicationShutdown {
   /** By actor. */
   private readonly waiting = new Map<string, Seen>();
-  private readonly stopped = new AbortController();
-  private writing: Promise<void> | undefined;
+  private readonly writes = new LateWrites(() => {
+    const [first] = this.waiting;
+    return first && this.write(...first);
+  });
 
   constructor(private readonly store: AccessStore) {}
 
   note({ actor, name }: Identity): void {
     if (name === null || this.waiting.size >= WAITING_MAX) return;
     this.waiting.set(actor, { name, at: performance.now() });
-    this.writing ??= this.write().finally(() => (this.writing = undefined));
+    this.writes.begin();
   }
 
   async beforeApplicationShutdown(): Promise<void> {
-    this.stopped.abort();
-    await this.writing;
+    await this.writes.end();
   }
 
-  private async write(): Promise<void> {
-    const { signal } = this.stopped;
-    for (let [first] = this.waiting; first !== undefined; [first] = this.waiting) {
-      const [actor, seen] = first;
-      try {
-        await this.store.recordName(actor, seen.name, seen.at);
-        if (this.waiting.get(actor) === seen) this.waiting.delete(actor);
-      } catch {
-        // Whatever it is, the database's outage is told elsewhere.
-        await pause(AGAIN_MS, undefined, { signal }).catch(() => undefined);
-        if (signal.aborted) return;
-      }
-    }
+  private async write(actor: string, seen: Seen): Promise<void> {
+    await this.store.recordName(actor, seen.name, seen.at);
+    if (this.waiting.get(actor) === seen) this.waiting.delete(actor);
   }
 }

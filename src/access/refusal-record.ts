@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
-import { setTimeout as pause } from 'node:timers/promises';
 
 import { type BeforeApplicationShutdown, Inject, Injectable } from '@nestjs/common';
 import type { Request } from 'express';
@@ -12,17 +11,15 @@ import type { Problem } from '../http/problem.js';
 import { refusals } from './access-metrics.js';
 import { AccessStore, type Refused } from './access.store.js';
 import { fleetOf, routeOf } from './asked.js';
+import { LateWrites } from './late-writes.js';
 import { type Kept, RefusalBounds } from './refusal-bounds.js';
 import { isRefusal } from './refusals.js';
 
 const WHILE_MS = 60_000;
 /** What is refused within this time is written together. */
 const GATHER_MS = 100;
-const AGAIN_MS = 1000;
 const BATCH_MAX = 500;
 const WAITING_MAX = 2000;
-/** How long the end of the service waits for what is still to be written. */
-const LAST_MS = 1000;
 
 /** Puts refusals on record, after they have been answered. */
 @Injectable()
@@ -30,8 +27,10 @@ export class RefusalRecord implements BeforeApplicationShutdown {
   private readonly replica: string;
   private readonly bounds = new RefusalBounds<Refused>();
   private readonly waiting: Kept<Refused>[] = [];
-  private readonly stopped = new AbortController();
-  private writing: Promise<void> | undefined;
+  private readonly writes = new LateWrites(
+    () => (this.waiting.length > 0 ? this.write() : undefined),
+    GATHER_MS,
+  );
   private untilEnd: NodeJS.Timeout | undefined;
 
   constructor(
@@ -66,8 +65,7 @@ export class RefusalRecord implements BeforeApplicationShutdown {
   async beforeApplicationShutdown(): Promise<void> {
     clearInterval(this.untilEnd);
     this.endWhile();
-    this.stopped.abort();
-    await Promise.race([this.writing, pause(LAST_MS, undefined, { ref: false })]);
+    await this.writes.end();
   }
 
   private endWhile(): void {
@@ -77,23 +75,12 @@ export class RefusalRecord implements BeforeApplicationShutdown {
   private keep(kept: readonly Kept<Refused>[]): void {
     if (kept.length === 0) return;
     this.waiting.push(...kept);
-    this.writing ??= this.write().finally(() => (this.writing = undefined));
+    this.writes.begin();
   }
 
   private async write(): Promise<void> {
-    const { signal } = this.stopped;
-    const wait = (ms: number) => pause(ms, undefined, { signal, ref: false }).catch(() => undefined);
-    await wait(GATHER_MS);
-    while (this.waiting.length > 0) {
-      const batch = this.waiting.slice(0, BATCH_MAX);
-      try {
-        await this.store.recordRefusals(this.replica, batch);
-        this.waiting.splice(0, batch.length);
-      } catch {
-        // Whatever it is, the database's outage is told elsewhere.
-        if (signal.aborted) return;
-        await wait(AGAIN_MS);
-      }
-    }
+    const batch = this.waiting.slice(0, BATCH_MAX);
+    await this.store.recordRefusals(this.replica, batch);
+    this.waiting.splice(0, batch.length);
   }
 }

@@ -125,6 +125,10 @@ export class Agent implements Listener {
     return this.reporter.conflict;
   }
 
+  get refusal(): string | null {
+    return this.reporter.refusal;
+  }
+
   effective() {
     const { settings } = this.parts;
     return effectiveOf({

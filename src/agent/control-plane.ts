@@ -5,6 +5,8 @@ import { type FleetState, readState } from './fleet-state.js';
 /** Nothing that it sends is longer. */
 export const ANSWER_MAX = 1024 * 1024;
 
+const DETAIL_MAX = 300;
+
 export class ControlPlaneError extends Error {}
 
 /** The control plane is there, and does not let this agent in. */
@@ -47,7 +49,7 @@ export class ControlPlane {
       const response = await this.send(`/lora/status?fleet=${this.fleet}`, { headers, signal: ending });
       const text = await textOf(response);
       if (response.status === 304 && tag !== undefined) return { state: undefined, stale: false };
-      if (response.status !== 200) throw refusal(response);
+      if (response.status !== 200) throw refusal(response, text);
       const body = parse(text);
       return { state: this.stateIn(body), stale: isStale(body) };
     });
@@ -61,8 +63,9 @@ export class ControlPlane {
     const type = response.headers.get('content-type') ?? '';
     if (response.status === 200 && type.startsWith('text/event-stream') && response.body)
       return response.body;
-    await response.body?.cancel();
-    throw refusal(response);
+    // What is no stream by its type may be one that never ends.
+    if (response.ok) await response.body?.cancel();
+    throw refusal(response, response.ok ? '' : await textOf(response));
   }
 
   /** @throws ControlPlaneError unless the text is a state of this fleet */
@@ -92,7 +95,7 @@ export class ControlPlane {
     return within(ms, signal, async (ending) => {
       const response = await this.send(`/engines/${path}`, { ...init, signal: ending });
       const text = await textOf(response);
-      if (!response.ok) throw refusal(response);
+      if (!response.ok) throw refusal(response, text);
       return text;
     });
   }
@@ -112,10 +115,23 @@ export class ControlPlane {
   }
 }
 
-function refusal({ status, headers }: Response): ControlPlaneError {
+function refusal({ status, headers }: Response, text: string): ControlPlaneError {
   if (status === 401) return new NotAdmitted('HTTP 401: it does not know the token, or there is none');
   if (status === 403) return new NotAdmitted('HTTP 403: the token is not for this engine or fleet');
-  return new ControlPlaneError(`HTTP ${status} (${headers.get('content-type') ?? 'no content'})`);
+  const { code, detail } = problemIn(text);
+  if (typeof detail !== 'string')
+    return new ControlPlaneError(`HTTP ${status} (${headers.get('content-type') ?? 'no content'})`);
+  const sentence = `HTTP ${status}: ${detail.slice(0, DETAIL_MAX)}`;
+  return code === 'unknown-fleet' ? new NotAdmitted(sentence) : new ControlPlaneError(sentence);
+}
+
+/** The members of a problem document; none of what is none. */
+function problemIn(text: string): { readonly code?: unknown; readonly detail?: unknown } {
+  try {
+    return (JSON.parse(text) as object | null) ?? {};
+  } catch {
+    return {};
+  }
 }
 
 function isStale(body: unknown): boolean {

@@ -10,6 +10,7 @@ export interface Effective {
   /** The adapter's name in the engine; null is the base model, also while the engine has not got the adapter yet. */
   readonly adapter: string | null;
   readonly adapter_version: string | null;
+  /** As the engine said last, also while it says nothing: callers must still go somewhere. Null until it has. */
   readonly base_model: string | null;
   readonly why: Why | 'loading' | 'engine-unreachable';
   readonly generation: number | null;
@@ -33,7 +34,7 @@ export interface EffectiveSource {
 }
 
 export function effectiveOf(source: EffectiveSource): Effective {
-  const { target, knowledge, sight, trouble, adapterName } = source;
+  const { target, knowledge, sight, adapterName } = source;
   const { state } = knowledge;
   const wanted = target.desired.adapter;
   const why = wanted === null ? target.desired.why : hindrance(source, wanted);
@@ -42,7 +43,7 @@ export function effectiveOf(source: EffectiveSource): Effective {
     fleet: source.fleet,
     adapter: version === null ? null : adapterName(version),
     adapter_version: version,
-    base_model: trouble ? null : (sight?.observed.baseModel ?? null),
+    base_model: sight?.observed.baseModel ?? null,
     why,
     generation: state?.generation ?? null,
     log_id: state?.log_id ?? null,

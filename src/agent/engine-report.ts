@@ -1,5 +1,6 @@
 import type { Capabilities, Driver, EngineError } from './driver.js';
 import { plan } from './plan.js';
+import { boundedAdapters, boundedError, boundedName } from './report-bounds.js';
 import type { Sight } from './reconciler.js';
 import type { Target } from './target.js';
 
@@ -30,8 +31,6 @@ export interface EngineReport {
   readonly last_error: string | null;
 }
 
-const ERROR_MAX = 500;
-
 export interface ReportSource {
   /** Undefined before the engine was seen. */
   readonly sight: Sight | undefined;
@@ -58,19 +57,19 @@ export function reportOf({
   instance,
 }: ReportSource): EngineReport {
   const state = sight?.under.state ?? null;
+  const baseModel = sight?.observed.baseModel ?? null;
+  const error = failure?.message ?? heldReason(sight?.under) ?? landingReason(mayStillLand);
   return {
     observed_generation: state?.generation ?? null,
     log_id: state?.log_id ?? null,
-    observed_adapters: sight?.observed.adapters ?? [],
+    observed_adapters: boundedAdapters(sight?.observed.adapters ?? []),
     state: stateOf({ sight, trouble, failure, mayStillLand }, driver.advisory),
     local_kill: localKill,
     capabilities: wireCapabilities(driver.capabilities),
-    base_model: sight?.observed.baseModel ?? null,
+    base_model: baseModel === null ? null : boundedName(baseModel),
     agent_version: agentVersion,
     instance_id: instance,
-    last_error:
-      (failure?.message ?? heldReason(sight?.under) ?? landingReason(mayStillLand))?.slice(0, ERROR_MAX) ??
-      null,
+    last_error: error === undefined ? null : boundedError(error),
   };
 }
 

@@ -9,6 +9,8 @@ import type { Timing } from './timing.js';
 export class Reporter {
   /** What the control plane says of another agent under this id; null when there is none. */
   conflict: string | null = null;
+  /** Why the last report was taken by none of the replicas; null when it was. */
+  refusal: string | null = null;
   private text = '';
   private wake = new AbortController();
   private readonly stopped = new AbortController();
@@ -16,7 +18,6 @@ export class Reporter {
   private running: Promise<void> | undefined;
   /** The replica that answered last. */
   private favourite = 0;
-  private complained = false;
 
   constructor(
     private readonly engine: { readonly id: string; readonly instance: string },
@@ -102,15 +103,15 @@ export class Reporter {
       try {
         await call(replica);
         this.favourite = this.replicas.indexOf(replica);
-        if (this.complained) this.log('info', 'reports are taken again');
-        this.complained = false;
+        if (this.refusal !== null) this.log('info', 'reports are taken again');
+        this.refusal = null;
         return true;
       } catch (error) {
         reason = reasonOf(error);
       }
     }
-    if (!this.complained) this.log('warn', 'reports are not taken', { reason });
-    this.complained = true;
+    if (this.refusal === null) this.log('warn', 'reports are not taken', { reason });
+    this.refusal = reason;
     return false;
   }
 }

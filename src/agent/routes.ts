@@ -9,6 +9,8 @@ export interface Asked {
   readonly reconciler: { readonly sight: object | undefined; readonly trouble: object | undefined };
   /** That another agent reports under this id; null when none does. */
   readonly conflict: string | null;
+  /** Why reports are not taken; null when they are. */
+  readonly refusal: string | null;
   effective(): Effective;
   report(): EngineReport;
 }
@@ -19,13 +21,14 @@ export function routesOf(agent: Asked): Routes {
     'GET /effective': () => ({ status: 200, body: agent.effective() }),
     'GET /health': () => {
       const { state, last_error } = agent.report();
-      const { conflict } = agent;
+      const { conflict, refusal } = agent;
+      const untold = refusal === null ? null : `reports are not taken: ${refusal}`;
       const engine = agent.reconciler.sight !== undefined && agent.reconciler.trouble === undefined;
       const body = {
         control_plane_reachable: agent.follower.connected,
         engine_reachable: engine,
         state: conflict === null ? state : 'conflict',
-        last_error: conflict ?? last_error,
+        last_error: conflict ?? last_error ?? untold,
       };
       return { status: 200, body };
     },

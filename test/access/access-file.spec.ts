@@ -1,12 +1,14 @@
 import { afterEach, expect, it, jest } from '@jest/globals';
 import { Logger } from '@nestjs/common';
+import { execFileSync } from 'node:child_process';
+import { open, rename } from 'node:fs/promises';
 
 import { AccessFile } from '../../src/access/access-file.js';
 import type { Settings } from '../../src/config/settings.js';
 import { type FileToken, newToken, TestAccessFile, textOf } from '../support/access.js';
 import { eventually } from '../support/http.js';
 
-const closers: (() => Promise<unknown>)[] = [];
+const closers: (() => unknown)[] = [];
 afterEach(async () => {
   jest.restoreAllMocks();
   for (const close of closers.splice(0).reverse()) await close();
@@ -18,7 +20,9 @@ async function watch(tokens: readonly FileToken[]): Promise<{ file: TestAccessFi
   closers.push(() => file.remove());
   const access = new AccessFile({ accessFile: file.path } as Settings);
   await access.onModuleInit();
-  closers.push(() => access.beforeApplicationShutdown());
+  closers.push(() => {
+    access.beforeApplicationShutdown();
+  });
   return { file, access };
 }
 
@@ -51,4 +55,21 @@ it('ends what a token opens after a clock that went ahead was put back', async (
   await file.replace([{ name: 'ana', role: 'viewer' }]);
   await eventually(() => again?.revoked.aborted);
   expect(access.verify(token)).toBeUndefined();
+});
+
+it('says so when the file does not answer, and takes it when it does', async () => {
+  const token = newToken();
+  const { file, access } = await watch([{ name: 'ci', role: 'viewer' }]);
+  // A pipe into which nobody writes.
+  const pipe = `${file.path}.pipe`;
+  execFileSync('mkfifo', [pipe]);
+  await rename(pipe, file.path);
+  await eventually(() => access.isBroken);
+  // Who waits at the pipe reads this, and then the file in its place.
+  const writing = await open(file.path, 'w');
+  const next: readonly FileToken[] = [{ name: 'next', role: 'viewer', token }];
+  await file.replace(next);
+  await writing.writeFile(textOf(next));
+  await writing.close();
+  await eventually(() => !access.isBroken && access.verify(token));
 });

@@ -146,6 +146,14 @@ export class FakeControlPlane {
   }
 }
 
+/** Answers everything with a problem document. */
+export function problem(status: number, code: string, detail: string): Handler {
+  return (_request, response) => {
+    response.writeHead(status, { 'Content-Type': 'application/problem+json' });
+    response.end(JSON.stringify({ status, code, detail }));
+  };
+}
+
 export function eventOf(each: FleetState): string {
   return `id: ${tagOf(each)}\nevent: state\ndata: ${JSON.stringify(each)}\n\n`;
 }

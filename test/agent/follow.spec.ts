@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 
 import type { FleetState } from '../../src/agent/fleet-state.js';
 import { eventually } from '../support/http.js';
-import { type FakeControlPlane, state } from './fake-control-plane.js';
+import { type FakeControlPlane, problem, state } from './fake-control-plane.js';
 import { newPlane, startUnder as start } from './beside.js';
 import { cleanUp, type RunningAgent, serves } from './running-agent.js';
 
@@ -62,6 +62,18 @@ describe('the stream', () => {
     } while (longest > 150);
     expect(opened()).toBe(before);
     await eventually(() => opened() > before);
+  });
+
+  it('of a fleet that does not exist is refused in the words of the control plane, which is said once', async () => {
+    const plane = await newPlane();
+    const detail = 'There is no fleet "defualt". The fleets are: default.';
+    plane.stream = problem(404, 'unknown-fleet', detail);
+    plane.status = plane.stream;
+    const { running } = await start([plane]);
+    const refused = () => running.said('control plane refuses this agent: kills do not arrive');
+    await eventually(() => plane.requests.filter(({ path }) => path.startsWith('/lora/stream')).length > 2);
+    expect(refused()).toEqual([expect.objectContaining({ level: 'error', reason: `HTTP 404: ${detail}` })]);
+    expect(running.said('control plane unreachable')).toEqual([]);
   });
 
   it('that says stale is left for another replica', async () => {

@@ -2,8 +2,9 @@ import { connect } from 'node:net';
 
 import { afterEach, describe, expect, it } from '@jest/globals';
 
+import { EngineError } from '../../src/agent/driver.js';
 import { eventually } from '../support/http.js';
-import { FakeControlPlane, state } from './fake-control-plane.js';
+import { FakeControlPlane, problem, state } from './fake-control-plane.js';
 import { MemoryEngine } from './memory-engine.js';
 import { cleanUp, later, type RunningAgent, serves, startAgent } from './running-agent.js';
 
@@ -80,6 +81,17 @@ describe('GET /effective', () => {
     });
   });
 
+  it('has the name of the base model although the engine does not say any more what it serves', async () => {
+    const { running, plane, engine } = await start();
+    await serves(running, engine, 'v1');
+    engine.fail = (call) => (call === 'list' ? new EngineError('unreachable', 'busy') : undefined);
+    await eventually(() => running.effective().why === 'engine-unreachable');
+    expect(running.effective()).toMatchObject({ adapter: null, base_model: 'base' });
+    plane.tell(state(2, { enabled: false }));
+    await eventually(() => running.effective().why === 'killed');
+    expect(running.effective()).toMatchObject({ adapter: null, base_model: 'base' });
+  });
+
   it('is what the state says where there is no engine to ask', async () => {
     const engine = new MemoryEngine();
     engine.lie = () => true;
@@ -104,6 +116,18 @@ it('GET /health says what it can reach', async () => {
     engine_reachable: false,
     state: 'unreachable',
   });
+});
+
+it('GET /health says in whose words reports are refused', async () => {
+  const { running, plane } = await start();
+  await eventually(() => plane.last?.state === 'converged');
+  plane.engines = problem(409, 'engine-in-other-fleet', 'Engine engine-1 stands registered in fleet blue.');
+  await running.api.post('/kill');
+  const last_error = 'reports are not taken: HTTP 409: Engine engine-1 stands registered in fleet blue.';
+  const health = async () => (await running.api.get('/health')).body as { last_error?: unknown };
+  await eventually(async () => (await health()).last_error === last_error);
+  plane.engines = undefined;
+  await eventually(async () => (await health()).last_error === null);
 });
 
 describe('whatever else is asked', () => {

@@ -10,6 +10,7 @@ import type { Target } from '../../src/agent/target.js';
 import { TIMING } from '../../src/agent/timing.js';
 import { REPORTED_STATES, type ReportedState } from '../../src/engines/convergence.js';
 import { ReportBody } from '../../src/engines/engines.dto.js';
+import { BODY_MAX_BYTES, parsePlainJson } from '../../src/http/json-body.js';
 import { faultsOf } from '../../src/http/validation.js';
 import { eventually } from '../support/http.js';
 import { FakeControlPlane, OTHER_LOG, state } from './fake-control-plane.js';
@@ -35,6 +36,8 @@ const expired = under({ desired: { adapter: null, why: 'lease-expired' } });
 const down = new EngineError('unreachable', 'refused');
 const cannot = new EngineError('unsupported', 'needs-restart');
 const engine = new MemoryEngine();
+const many = (count: number, name: string): string[] =>
+  Array.from({ length: count }, (_, nth) => `${name}${nth}`);
 const INSTANCE = '33333333-0000-4000-8000-000000000000';
 
 describe('what is reported', () => {
@@ -75,6 +78,26 @@ describe('what is reported', () => {
     const states: readonly EngineState[] = REPORTED_STATES;
     const known: readonly ReportedState[] = states;
     for (const state of known) expect(faultsOf(ReportBody, { ...report, state }).faults).toEqual([]);
+  });
+
+  it.each<[string, Partial<ReportSource>]>([
+    ['an error with half a character', { failure: new EngineError('refused', `${'x'.repeat(499)}😀`) }],
+    ['an error with a NUL, or without a word', { failure: new EngineError('refused', '\0 ') }],
+    ['an error of spaces', { failure: new EngineError('refused', '  ') }],
+    ['more adapters than anybody needs', { sight: seen(under(), ...many(300, 'v')) }],
+    ['adapters from long paths', { sight: seen(under(), ...many(150, '/p'.repeat(200))) }],
+    ['names that are none', { sight: seen(under(), '', ' ', '\0', '\ud83d') }],
+    [
+      'a base model with a long name',
+      { sight: { observed: { adapters: [], baseModel: '😀'.repeat(200) }, under: killed } },
+    ],
+  ])('is taken from an engine with %s', (_what, rest) => {
+    const report = reportOf({ ...source, ...rest });
+    const bytes = Buffer.from(JSON.stringify(report));
+    expect(bytes.length).toBeLessThan(BODY_MAX_BYTES);
+    expect(faultsOf(ReportBody, parsePlainJson(bytes, 'body')).faults).toEqual([]);
+    const adapters = rest.sight?.observed.adapters ?? [];
+    expect(report.observed_adapters.length).toBeGreaterThanOrEqual(Math.min(2, adapters.length));
   });
 
   it.each<[string, Partial<ReportSource>, EngineState]>([

@@ -79,8 +79,10 @@ function adapterIn(entry: unknown, { adapterPath }: DriverSettings): StartedAdap
 
 /** The version of which the template makes this path. */
 function versionAt(path: string, adapterPath: DriverSettings['adapterPath']): string | null {
-  // No path has this in it, so it stands for what the template puts the version between.
-  const [before = '', after = ''] = adapterPath('\0').split('\0');
-  const version = path.slice(before.length, path.length - after.length);
+  // No path has this in it, so it stands for the version, once or more often.
+  const literals = adapterPath('\0').split('\0');
+  const [before = ''] = literals;
+  const length = (path.length - literals.join('').length) / (literals.length - 1);
+  const version = path.slice(before.length, before.length + length);
   return isVersion(version) && adapterPath(version) === path ? version : null;
 }

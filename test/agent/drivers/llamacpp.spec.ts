@@ -83,6 +83,16 @@ describe('llama.cpp server, as it should be', () => {
     expect(engine.scales).toEqual([0, 1, 1]);
   });
 
+  it('knows a version by a path that has it twice', async () => {
+    engine.paths = ['/adapters/v1.1/v1.1.gguf', '/adapters/v1.2/v1.2.gguf', '/adapters/v1.1/v1.2.gguf'];
+    engine.initWithoutApply = false;
+    await engine.restart();
+    driver = driverWith({ path: '/adapters/{version}/{version}.gguf' });
+    expect(await list()).toEqual(['v1.1', 'v1.2', '/adapters/v1.1/v1.2.gguf']);
+    await load('v1.2');
+    expect(engine.scales).toEqual([0, 1, 0]);
+  });
+
   it('carries the key', async () => {
     engine.key = 'secret';
     expect(await errorOf(list())).toMatchObject({
