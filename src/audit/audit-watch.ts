@@ -24,6 +24,9 @@ import { configuredKey, embeddedKey } from './signing-key.js';
 export const AUDIT_STATES = ['off', 'ok', 'slow', 'failing', 'contradicted'] as const;
 export type AuditState = (typeof AUDIT_STATES)[number];
 
+/** Timers may come some milliseconds early. */
+const LATE_MS = 50;
+
 interface Demand {
   readonly resolve: (checkpoint: KeptCheckpoint | null) => void;
   readonly reject: (error: unknown) => void;
@@ -104,6 +107,13 @@ export class AuditWatch implements OnModuleInit, BeforeApplicationShutdown {
       this.hurried = served.length > 0;
       const began = performance.now();
       this.pace.begin(began);
+      // A pass that hangs, in a folder that does not answer, comes to no rest.
+      const late = setTimeout(
+        () => {
+          this.noteSlow();
+        },
+        this.settings.auditCheckpointSeconds * 1000 + LATE_MS,
+      ).unref();
       try {
         const checkpoint = await this.notary.pass(key, (took) => this.rest(took));
         auditPassSeconds.set((performance.now() - began) / 1000);
@@ -114,6 +124,7 @@ export class AuditWatch implements OnModuleInit, BeforeApplicationShutdown {
           this.note(reasonFor(error instanceof LogUnavailable ? error.cause : error));
         for (const { reject } of served) reject(refusalOf(error));
       }
+      clearTimeout(late);
       this.pace.end(performance.now());
       this.noteSlow();
       await this.pause(this.pace.soonest - performance.now()).catch(() => undefined);
