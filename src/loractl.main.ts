@@ -12,10 +12,12 @@ if (argv[2] === 'agent') {
   await import('./agent.main.js');
 } else {
   const interruption = new AbortController();
-  // A second Ctrl-C ends it at once.
-  process.once('SIGINT', () => {
-    interruption.abort();
-  });
+  // `timeout` and supervisors send SIGTERM. A second Ctrl-C ends it at once.
+  for (const signal of ['SIGINT', 'SIGTERM']) {
+    process.once(signal, () => {
+      interruption.abort();
+    });
+  }
   process.exitCode = await loractl(argv.slice(2), {
     terminal: terminalOf({ stdin, stdout, stderr, env }),
     version: VERSION,

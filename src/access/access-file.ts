@@ -12,7 +12,7 @@ import {
 
 import { SETTINGS, type Settings } from '../config/settings.js';
 import { type AccessEntries, AccessFileError, parseAccessFile, type TokenEntry } from './access-entries.js';
-import { accessFileBroken } from './access-metrics.js';
+import { accessFileBroken, accessFileDigest } from './access-metrics.js';
 import type { Principal, TokenVerifier } from './principal.js';
 
 /** A change counts after two of these at the latest. The whole file is read: times of files are too coarse. */
@@ -151,6 +151,8 @@ export class AccessFile implements TokenVerifier, OnModuleInit, BeforeApplicatio
     );
     for (const [sha256, known] of before) if (this.tokens.get(sha256) !== known) known.revoke();
     this.inForce = entries;
+    // 48 bits: what a metric can hold exactly.
+    accessFileDigest.set(Number.parseInt(entries.sha256.slice(0, 12), 16));
     this.logger.log(`The access file has ${entries.tokens.length} tokens.`);
     for (const listener of this.listeners) listener(entries);
   }

@@ -7,6 +7,11 @@ export const accessFileBroken = new Gauge({
   help: '1 while ACCESS_FILE cannot be used as it is, and the last good one stays in force.',
 });
 
+export const accessFileDigest = new Gauge({
+  name: 'lora_access_file_digest',
+  help: 'The first 12 hex digits of the SHA-256 of the access file that is in force, as a number; 0 without one.',
+});
+
 export const oidcKeysAge = new Gauge({
   name: 'lora_oidc_keys_age_seconds',
   help: 'How long ago the issuer of OIDC_ISSUER confirmed its keys; 0 without one.',

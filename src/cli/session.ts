@@ -14,7 +14,7 @@ export interface Desk {
 export interface Session extends Desk {
   readonly client: Client;
   readonly now: () => Date;
-  /** Ctrl-C. */
+  /** Ctrl-C, or SIGTERM. */
   readonly interrupted: AbortSignal;
   /** The options that a repeat of this command needs, to reach the same control plane. */
   readonly urlWords: readonly string[];

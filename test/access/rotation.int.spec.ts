@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { mkdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
-import { bearer, type FileToken, newToken, TestAccessFile, textOf } from '../support/access.js';
+import { bearer, type FileToken, newToken, sha256Of, TestAccessFile, textOf } from '../support/access.js';
 import type { OpenApp } from '../support/start.js';
 import { startOpenApp } from '../support/open-app.js';
 import { eventually } from '../support/http.js';
@@ -163,6 +163,7 @@ describe('an access file that is broken', () => {
   ])('%s: the last good one counts, and log, metric and health say so', async (_name, text, reason) => {
     const { file, service } = await start([OLD]);
     const good = await readFile(file.path, 'utf8');
+    const digest = `lora_access_file_digest ${Number.parseInt(sha256Of(good).slice(0, 12), 16)}`;
     const health = async () => (await service.api.get('/health')).body as unknown;
     const metric = async (): Promise<string> => (await fetch(`${service.api.url}/metrics`)).text();
     if (text === null) await rm(file.path);
@@ -170,7 +171,9 @@ describe('an access file that is broken', () => {
     await eventually(() => service.logged.some((line) => line.includes('the last good one stays in force')));
     expect(service.logged.join('\n')).toContain(reason);
     expect(await health()).toMatchObject({ status: 'degraded', components: { access: 'file-broken' } });
-    expect(await metric()).toContain('lora_access_file_broken 1');
+    expect((await metric()).split('\n')).toEqual(
+      expect.arrayContaining(['lora_access_file_broken 1', digest]),
+    );
     expect(await statusFor(service, old)).toBe(200);
     await file.replaceText(good);
     await eventually(() => service.logged.includes('The access file can be used again.'));

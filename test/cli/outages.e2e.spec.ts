@@ -279,11 +279,11 @@ describe('loractl against', () => {
     expect(await eventsOf()).toEqual(['LoraDisabled']);
   });
 
-  it('Ctrl-C in the middle of a deploy: unknown, and what to type is the very same command', async () => {
+  it('SIGTERM in the middle of a deploy: unknown, and what to type is the very same command', async () => {
     const lock = await lockHead(database);
     const deploy = startLine(['deploy', 'v1.4', '--fleet', fleet, '--url', urlOf(b)]);
     await lock.waiters(1);
-    deploy.process.kill('SIGINT');
+    deploy.process.kill('SIGTERM');
     expect(await deploy.ended()).toBe(4);
     await lock.release();
     const [, typed = ''] = /: loractl (deploy .*)\n$/.exec(deploy.err()) ?? [];
@@ -312,6 +312,21 @@ describe('loractl against', () => {
         'Nothing was changed; the fleet serves v1.2.\n',
     );
     expect(await eventsOf()).toEqual(['LoraRolledBack']);
+  });
+
+  it('two who deploy together: the second is refused, for it was decided on what the first has changed', async () => {
+    const lock = await lockHead(database);
+    const both = [a, b].map((replica, index) =>
+      runInside(['deploy', `v${8 + index}`, '--fleet', fleet, '--url', urlOf(replica)]),
+    );
+    await lock.waiters(2);
+    await lock.release();
+    const [first, second] = (await Promise.all(both)).sort(
+      (one, other) => Number(one.code) - Number(other.code),
+    );
+    expect([first?.code, second?.code]).toEqual([0, 1]);
+    expect(second?.err).toMatch(/^loractl: not done: somebody was first: deployed v1\.3 → v[89] /);
+    expect(await eventsOf()).toEqual(['AdapterDeployed']);
   });
 
   it('its own past: a kill that was lifted since does not look like a fresh one', async () => {
