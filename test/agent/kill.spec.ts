@@ -79,7 +79,7 @@ describe('a kill', () => {
     await running.stop();
     plane.tell(killed);
     const { stateDir } = running;
-    const next = await startAgent({ planes: [plane], engine, settings: { stateDir } });
+    const next = await startAgent({ planes: [plane], engine, settings: { stateDir, bootGraceMs: 0 } });
     await inDoubt(plane, 2);
     engine.release('load v1');
     await serves(next, engine);
