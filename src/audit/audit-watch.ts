@@ -57,19 +57,24 @@ export class AuditWatch implements OnModuleInit, BeforeApplicationShutdown {
     this.signingKey = await configuredKey(this.settings);
   }
 
-  /** Once the database is open. */
+  /** Once the database is open. @throws Error while the key beside the embedded database cannot be used */
   async begin(): Promise<void> {
     if (this.running) return;
-    if (this.settings.databaseUrl === undefined) this.signingKey ??= await embeddedKey(this.settings);
+    try {
+      if (this.settings.databaseUrl === undefined) this.signingKey ??= await embeddedKey(this.settings);
+    } catch (error) {
+      this.note(reasonFor(error));
+      throw error;
+    }
     if (this.signingKey === undefined)
       this.logger.warn('No checkpoints are signed: AUDIT_SIGNING_KEY_FILE is not set.');
     else this.running ??= this.run(this.signingKey);
   }
 
   get state(): AuditState {
-    if (this.signingKey === undefined) return 'off';
     if (this.notary.contradiction) return 'contradicted';
     if (this.failure !== undefined) return 'failing';
+    if (this.signingKey === undefined) return 'off';
     return this.pace.isSlow(performance.now()) ? 'slow' : 'ok';
   }
 

@@ -20,14 +20,26 @@ export async function configuredKey({ auditSigningKeyFile: file }: Settings): Pr
   try {
     return parse(await readFile(file, 'utf8'));
   } catch (error) {
-    const why = codeOf(error) ?? 'it holds no Ed25519 key';
-    throw new Error(`AUDIT_SIGNING_KEY_FILE ${file} cannot be used: ${why}.`, { cause: error });
+    throw unusable(`AUDIT_SIGNING_KEY_FILE ${file}`, error);
   }
 }
 
-/** The key beside the embedded database, made at the first start: one for all replicas of the data folder. */
-export function embeddedKey({ dataDir }: Settings): Promise<SignerKey> {
-  return keyOf(join(dataDir, KEY_FILE));
+/**
+ * The key beside the embedded database, made at the first start: one for all replicas of the data folder.
+ * @throws Error when it cannot be read or made
+ */
+export async function embeddedKey({ dataDir }: Settings): Promise<SignerKey> {
+  const file = join(dataDir, KEY_FILE);
+  try {
+    return await keyOf(file);
+  } catch (error) {
+    throw unusable(`The signing key ${file}`, error);
+  }
+}
+
+function unusable(what: string, error: unknown): Error {
+  const why = codeOf(error) ?? 'it holds no Ed25519 key';
+  return new Error(`${what} cannot be used: ${why}.`, { cause: error });
 }
 
 /** The key of a file, which is made when it is not there: one for all who ask. */

@@ -7,11 +7,16 @@ import { fileURLToPath } from 'node:url';
 
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
 
+import { AuditStore } from '../../src/audit/audit.store.js';
+import { AuditWatch } from '../../src/audit/audit-watch.js';
+import { CheckpointFiles } from '../../src/audit/checkpoint-files.js';
 import { KEY_NAME, openCheckpoint, signCheckpoint } from '../../src/audit/core/checkpoint.js';
 import { sha256 } from '../../src/audit/core/leaf.js';
 import { generateSignerKey } from '../../src/audit/core/note.js';
+import { Notary } from '../../src/audit/notary.js';
 import { configuredKey, embeddedKey } from '../../src/audit/signing-key.js';
 import { readSettings } from '../../src/config/settings.js';
+import { LogUnavailable } from '../../src/lora/domain/errors.js';
 
 let folder: string;
 beforeEach(async () => {
@@ -66,6 +71,25 @@ it('of the embedded database is made once for all replicas of its folder, and no
   const [name = '', ...more] = await readdir(folder);
   expect(more).toStrictEqual([]);
   expect((await stat(join(folder, name))).mode & 0o777).toBe(0o600);
+});
+
+it('of the embedded database that cannot be used is an alarm until it can, never a log that nobody signs', async () => {
+  const settings = readSettings({ DATA_DIR: folder });
+  const store = new AuditStore({ serviceUrl: 'postgres://127.0.0.1:1/none' });
+  const watch = new AuditWatch(settings, new Notary(store, new CheckpointFiles(settings)));
+  await embedded();
+  const [name = ''] = await readdir(folder);
+  await writeFile(join(folder, name), '');
+  await expect(watch.begin()).rejects.toThrow(
+    `The signing key ${join(folder, name)} cannot be used: it holds no Ed25519 key.`,
+  );
+  expect(watch.state).toBe('failing');
+  expect(() => watch.requireKey()).toThrow(LogUnavailable);
+  await rm(join(folder, name));
+  await watch.begin();
+  expect(watch.requireKey()).toBeDefined();
+  await watch.beforeApplicationShutdown();
+  await store.beforeApplicationShutdown();
 });
 
 it('is made by npm run audit:key, once, which says the key for auditors', async () => {

@@ -3,6 +3,7 @@ import type { Evidence } from './evidence.js';
 import { sharedWith } from './expectations.js';
 import { jsonObject, type LogLine, logLineOf, Unreadable } from './export-lines.js';
 import type { Outcome, Verdict } from './log-verifier.js';
+import { Altered } from './verify-event.js';
 import { type Lines, verifyLog } from './verify-log.js';
 
 /** An event that the older log has and the newer one has not. */
@@ -25,6 +26,9 @@ export interface ContinuationVerdict {
 
 const LOST_SHOWN = 1000;
 
+/** So many events before the last one that both should have are compared one by one, all before them by their root. */
+const COMPARED = 100_000;
+
 /**
  * Whether both logs are what they were, whether the newer one is the older one up to where it says, and what was lost
  * there. Two exports of one log are compared in the same way: the later one must begin with the earlier one.
@@ -37,6 +41,8 @@ export async function verifyContinuation(
   const { log: old, lines } = await begun(olderLines);
   let shared: ReadonlyMap<string, number> = new Map();
   let root: Buffer | undefined;
+  let last = 0;
+  const leaves = new Map<number, string>();
   const newer = await verifyLog(newerLines, evidence, {
     isOthers: (logId) => logId === old?.log_id,
     expect: (log) => {
@@ -46,7 +52,11 @@ export async function verifyContinuation(
       const told = (found: Buffer): void => {
         root = found;
       };
-      return { at: Math.min(limit, old.position), of: 'The older export', told };
+      last = Math.min(limit, old.position);
+      return { at: last, of: 'The older export', told };
+    },
+    seen: ({ position, leaf_hash }) => {
+      if (position > last - COMPARED && position <= last) leaves.set(position, leaf_hash);
     },
   });
   const names = [...shared.keys()];
@@ -55,9 +65,11 @@ export async function verifyContinuation(
   const lost = new Lost(limit ?? Infinity);
   const older = await verifyLog(lines, evidence, {
     isOthers: (logId) => later.includes(logId),
-    expect: ({ position }) =>
-      root && { at: Math.min(limit ?? 0, position), of: 'The newer export', root, isUnsigned: true },
+    expect: () => root && { at: last, of: 'The newer export', root, isUnsigned: true },
     seen: (line) => {
+      const { position, leaf_hash } = line;
+      if (root && (leaves.get(position) ?? leaf_hash) !== leaf_hash)
+        throw new Altered(position, 'The newer export has another event there');
       lost.see(line);
     },
   });

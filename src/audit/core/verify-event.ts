@@ -127,6 +127,15 @@ function versionOf(state: unknown): number {
   return (state as FleetState | null)?.state_version ?? 0;
 }
 
+const SHOWN = 2000;
+
+/** For people: what somebody has put there can be as long and as deep as they like. */
 function text(value: unknown): string {
-  return value === undefined ? 'absent' : JSON.stringify(value);
+  if (value === undefined) return 'absent';
+  try {
+    const json = JSON.stringify(value);
+    return json.length > SHOWN ? `${json.slice(0, SHOWN)}…` : json;
+  } catch {
+    return 'something too deep to be shown';
+  }
 }

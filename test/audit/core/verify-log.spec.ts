@@ -172,6 +172,17 @@ describe('the first that is wrong is named', () => {
     expect(verdict).toMatchObject({ outcome: 'altered', position: 2 });
   });
 
+  it.each([
+    ['too deep to be shown', `${'['.repeat(20_000)}${']'.repeat(20_000)}`, 'something too deep'],
+    ['of a megabyte', JSON.stringify('x'.repeat(1_000_000)), 'xxx…'],
+  ])('a state %s', async (_, state, why) => {
+    const forged = JSON.stringify({ ...whole[3], state: 'STATE' }).replace('"STATE"', () => state);
+    const verdict = await verify([...whole.slice(0, 3), forged, ...whole.slice(4)], evidence([note]));
+    expect(verdict).toMatchObject({ outcome: 'altered', position: 3 });
+    expect(verdict.why.join('\n')).toContain(why);
+    expect(verdict.why.join('\n').length).toBeLessThan(5000);
+  });
+
   it('a receipt of what is not there', async () => {
     const leaf = '00'.repeat(32);
     const verdictOf = (position: number) => verify(whole, evidence([], [{ log_id: LOG_ID, position, leaf }]));
