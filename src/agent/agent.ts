@@ -65,9 +65,10 @@ export class Agent implements Listener {
     const options = { ...settings, timing: this.timing };
     const seen = (): void => {
       this.obedience.look(this.reconciler.sight);
+      keeper.keep(this.knowledge, this.reconciler.begun);
       this.reporter.tell();
     };
-    this.reconciler = new Reconciler(driver, this.target, options, seen, log);
+    this.reconciler = new Reconciler(driver, this.target, options, seen, log, keeper.begun);
     this.follower = new Follower(replicas, this, this.timing, settings.leaseMs / 3, log);
     const { timing } = this;
     const report = () => this.report();
@@ -177,7 +178,7 @@ export class Agent implements Listener {
     this.knowledge = knowledge;
     this.decide();
     // Only then: a disk that cannot be written to must not hold a kill up.
-    this.keeper.keep(knowledge);
+    this.keeper.keep(knowledge, this.reconciler.begun);
   }
 
   private decide(): void {

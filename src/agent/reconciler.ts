@@ -45,7 +45,10 @@ export class Reconciler {
     private readonly options: ReconcilerOptions,
     private readonly changed: () => void,
     private readonly log: Log,
+    /** Loads of a former life. */
+    begun: readonly string[] = [],
   ) {
+    for (const version of begun) this.fear(loadOf(version));
     this.attempts = new Attempts(options.timing.quickMs, options.reconcileMs);
     const ended = (act: string, outcome: Outcome): void => {
       this.ended(act, outcome);
@@ -63,10 +66,15 @@ export class Reconciler {
     return [...(this.doubt?.loads.keys() ?? [])];
   }
 
+  /** Versions that a load was sent for and that have not been seen since. */
+  get begun(): readonly string[] {
+    return [...new Set([...this.acts.unseen, ...this.mayStillLand])];
+  }
+
   /** Whether the engine was seen to serve the base model alone, and no load that was begun may change that. */
   get isBare(): boolean {
     const bare = this.trouble === undefined && this.sight?.observed.adapters.length === 0;
-    return bare && this.acts.unseen.length === 0 && this.mayStillLand.length === 0;
+    return bare && this.begun.length === 0;
   }
 
   /** A newer decision. What is to go goes at once: before the next list, and whatever is under way. */
@@ -155,7 +163,9 @@ export class Reconciler {
     this.attempts.keep(new Set(names));
     if (next.act === 'unload') this.unload(next.adapters, now);
     if (next.act !== 'load' || this.acts.loading !== undefined || this.acts.isUnloading(next.version)) return;
-    if (this.attempts.isDue(loadOf(next.version), now)) this.acts.startLoad(next.version);
+    if (!this.attempts.isDue(loadOf(next.version), now)) return;
+    this.acts.startLoad(next.version);
+    this.changed();
   }
 
   private unload(adapters: readonly string[], now = performance.now()): void {

@@ -11,7 +11,10 @@ export interface SnapshotRules {
 /** Carries what is known over a restart. Two clocks: monotonic while the process runs, the wall's on disk. */
 export class SnapshotKeeper {
   private readonly writer: SnapshotWriter;
+  /** Loads that a former life has sent and not seen. */
+  begun: readonly string[] = [];
   private kept: Knowledge | undefined;
+  private keptBegun = '';
   private keptAt = -Infinity;
 
   constructor(
@@ -28,21 +31,23 @@ export class SnapshotKeeper {
     if (!snapshot) return NOTHING_KNOWN;
     const known = knowledgeFrom(snapshot, this.rules.bootGraceMs, Date.now(), performance.now());
     this.kept = known;
+    this.begun = snapshot.begun;
     this.log('info', 'snapshot read', { origin: known.origin, ...snapshot.state });
     return known;
   }
 
-  /** A new state is written at once, a confirmation alone not so often. */
-  keep(knowledge: Knowledge): void {
+  /** A new state, and a load that is begun, is written at once, a confirmation alone not so often. */
+  keep(knowledge: Knowledge, begun: readonly string[]): void {
     const now = performance.now();
-    const isNew = knowledge.state !== this.kept?.state;
+    const isNew = knowledge.state !== this.kept?.state || begun.join() !== this.keptBegun;
     const isDue = now - this.keptAt >= this.saveMs && knowledge.confirmedAt !== this.kept?.confirmedAt;
     if (knowledge.state === null || !(isNew || isDue)) return;
     this.kept = knowledge;
+    this.keptBegun = begun.join();
     this.keptAt = now;
     const { state, confirmedAt } = knowledge;
     const wall = confirmedAt === null ? null : Date.now() - (now - confirmedAt);
-    void this.writer.save({ state, confirmedAt: wall });
+    void this.writer.save({ state, confirmedAt: wall, begun });
   }
 
   /** Waits until what is known is on disk, or cannot be: but not for ever. */

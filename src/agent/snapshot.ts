@@ -1,7 +1,7 @@
 import { lstat, open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
-import { type FleetState, readState } from './fleet-state.js';
+import { type FleetState, isVersion, readState } from './fleet-state.js';
 import { type Log, reasonOf } from './log.js';
 
 /** What is kept over a restart. */
@@ -9,6 +9,8 @@ export interface Snapshot {
   readonly state: FleetState;
   /** Wall-clock milliseconds of the last confirmation; null when nobody knows. */
   readonly confirmedAt: number | null;
+  /** Versions that a load was sent for and that have not been seen since: they may still land. */
+  readonly begun: readonly string[];
 }
 
 const SIZE_MAX = 64 * 1024;
@@ -21,8 +23,13 @@ export async function readSnapshot(file: string, fleet: string, log: Log): Promi
     const value: unknown = JSON.parse(await readFile(file, 'utf8'));
     const state = readState(value, fleet);
     if (!state) throw new Error(`not a state of fleet ${fleet}`);
-    const time = Date.parse(String((value as Record<string, unknown>).confirmed_at));
-    return { state, confirmedAt: Number.isNaN(time) ? null : time };
+    const { confirmed_at, begun } = value as Partial<Record<string, unknown>>;
+    const time = Date.parse(String(confirmed_at));
+    return {
+      state,
+      confirmedAt: Number.isNaN(time) ? null : time,
+      begun: Array.isArray(begun) ? begun.filter(isVersion) : [],
+    };
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') {
       log('warn', 'snapshot set aside', { file, reason: reasonOf(error) });
@@ -57,11 +64,12 @@ export class SnapshotWriter {
   /** What comes while one is being written replaces what waits. */
   private async writeAll(): Promise<void> {
     while (this.next) {
-      const { state, confirmedAt } = this.next;
+      const { state, confirmedAt, begun } = this.next;
       this.next = undefined;
       const confirmed_at = confirmedAt === null ? null : new Date(confirmedAt).toISOString();
       try {
-        await replaceFile(this.file, `${JSON.stringify({ ...state, confirmed_at })}\n`);
+        const kept = { ...state, confirmed_at, ...(begun.length > 0 && { begun }) };
+        await replaceFile(this.file, `${JSON.stringify(kept)}\n`);
         this.failed = false;
       } catch (error) {
         if (!this.failed) this.log('warn', 'snapshot not written', { reason: reasonOf(error) });

@@ -9,15 +9,18 @@ export async function followWaitingReads(session: Session): Promise<void> {
   const waitMs = confirmMs > 0 ? Math.min(confirmMs, timing.waitMs) : timing.waitMs;
   // What the replica has said last, whether it was obeyed or not: the next read waits for something else.
   let seen = listener.knownTag();
+  // Not before it has answered once: one that hangs must not keep the agent from the other replicas for so long.
+  let answers = false;
   while (performance.now() < until && !signal.aborted) {
     const began = performance.now();
     const { state, stale } = await replica.status({
       tag: seen,
       // Less than a second cannot be waited for: the reads are so far apart then.
-      waitSeconds: Math.floor(waitMs / 1000),
+      waitSeconds: answers ? Math.floor(waitMs / 1000) : 0,
       patienceMs: timing.openMs,
       signal,
     });
+    answers = true;
     const verdict = state && listener.learn(state, stale);
     if (!state && seen !== undefined) listener.confirm(seen);
     if (stale) throw new Error('the replica cannot ask the log');

@@ -76,6 +76,14 @@ describe('the stream', () => {
     expect(running.said('control plane unreachable')).toEqual([]);
   });
 
+  it('of a replica that hangs is given up for another one, and not waited for any further', async () => {
+    const [hung, well] = [await newPlane(), await newPlane()];
+    hung.stream = () => undefined;
+    hung.status = () => undefined;
+    const { engine, running } = await start([hung, well], { timing: { openMs: 50 } });
+    await serves(running, engine, 'v1');
+  });
+
   it('that says stale is left for another replica', async () => {
     const [one, two] = [await newPlane(), await newPlane()];
     const { running, engine } = await start([one, two]);

@@ -4,7 +4,7 @@ import { eventually } from '../support/http.js';
 import { FakeControlPlane, state } from './fake-control-plane.js';
 import { MemoryEngine } from './memory-engine.js';
 import { acknowledged, startBeside as start } from './beside.js';
-import { cleanUp, looks, serves } from './running-agent.js';
+import { cleanUp, looks, serves, startAgent } from './running-agent.js';
 
 afterEach(cleanUp);
 
@@ -69,6 +69,21 @@ describe('a kill', () => {
     engine.release('load v1');
     await serves(running, engine);
     await acknowledged(plane, 3);
+  });
+
+  it('is not proven by an agent that was started anew, while a load of its former life may still land', async () => {
+    const engine = new MemoryEngine();
+    engine.hold = (call) => call === 'load v1';
+    const { plane, running } = await start(engine);
+    await eventually(() => engine.held.has('load v1'));
+    await running.stop();
+    plane.tell(killed);
+    const { stateDir } = running;
+    const next = await startAgent({ planes: [plane], engine, settings: { stateDir } });
+    await inDoubt(plane, 2);
+    engine.release('load v1');
+    await serves(next, engine);
+    await acknowledged(plane, 2);
   });
 
   it('ends one whose driver does not listen to its signal', async () => {
