@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { mkdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
@@ -97,13 +97,6 @@ describe('a change of the access file', () => {
       for (const each of [slow, head]) each.close();
       return Promise.resolve();
     });
-    slow
-      .head('POST', '/lora/rollback', {
-        ...bearer(old),
-        'content-type': 'application/json',
-        'content-length': 2,
-      })
-      .write('{');
     const [ending, staying] = [
       await EventStream.open(service.api.url, '/lora/stream', bearer(old)),
       await EventStream.open(service.api.url, '/lora/stream', bearer(stays.token ?? '')),
@@ -122,6 +115,13 @@ describe('a change of the access file', () => {
     head.head('HEAD', '/lora/status', wait);
     const metrics = async (): Promise<string> => (await fetch(`${service.api.url}/metrics`)).text();
     await eventually(async () => (await metrics()).includes('lora_streams_open 4'));
+    slow
+      .head('POST', '/lora/rollback', {
+        ...bearer(old),
+        'content-type': 'application/json',
+        'content-length': 2,
+      })
+      .write('{');
     const from = performance.now();
     await file.replace([stays]);
     expect(await waiting).toBe('ended');
@@ -156,36 +156,48 @@ describe('a change of the access file', () => {
 });
 
 describe('an access file that is broken', () => {
+  let file: TestAccessFile;
+  let service: OpenApp;
+  beforeAll(async () => {
+    file = await TestAccessFile.make([OLD]);
+    service = await startOpenApp({ ACCESS_FILE: file.path });
+  });
+  afterAll(async () => {
+    await service.close();
+    await file.remove();
+  });
+
   it.each([
     ['is no JSON', '{"tokens":[', 'the file is not well-formed JSON'],
     ['is gone', null, 'ENOENT'],
     ['has nobody', '{"tokens":[]}', 'tokens must be a list of at least one token'],
   ])('%s: the last good one counts, and log, metric and health say so', async (_name, text, reason) => {
-    const { file, service } = await start([OLD]);
+    const earlier = service.logged.length;
+    const logged = () => service.logged.slice(earlier);
     const good = await readFile(file.path, 'utf8');
     const digest = `lora_access_file_digest ${Number.parseInt(sha256Of(good).slice(0, 12), 16)}`;
     const health = async () => (await service.api.get('/health')).body as unknown;
     const metric = async (): Promise<string> => (await fetch(`${service.api.url}/metrics`)).text();
     if (text === null) await rm(file.path);
     else await file.replaceText(text);
-    await eventually(() => service.logged.some((line) => line.includes('the last good one stays in force')));
-    expect(service.logged.join('\n')).toContain(reason);
+    await eventually(() => logged().some((line) => line.includes('the last good one stays in force')));
+    expect(logged().join('\n')).toContain(reason);
     expect(await health()).toMatchObject({ status: 'degraded', components: { access: 'file-broken' } });
     expect((await metric()).split('\n')).toEqual(
       expect.arrayContaining(['lora_access_file_broken 1', digest]),
     );
     expect(await statusFor(service, old)).toBe(200);
     await file.replaceText(good);
-    await eventually(() => service.logged.includes('The access file can be used again.'));
+    await eventually(() => logged().includes('The access file can be used again.'));
     expect(await health()).toMatchObject({ status: 'ok', components: { access: 'required' } });
     expect(await metric()).toContain('lora_access_file_broken 0');
   });
 
   it('stops the start', async () => {
-    const file = await TestAccessFile.make([]);
-    closers.push(() => file.remove());
-    await expect(startOpenApp({ ACCESS_FILE: file.path })).rejects.toThrow(
-      `ACCESS_FILE ${file.path} cannot be used: tokens must be a list of at least one token.`,
+    const empty = await TestAccessFile.make([]);
+    closers.push(() => empty.remove());
+    await expect(startOpenApp({ ACCESS_FILE: empty.path })).rejects.toThrow(
+      `ACCESS_FILE ${empty.path} cannot be used: tokens must be a list of at least one token.`,
     );
   });
 });
