@@ -17,6 +17,9 @@ export interface Observed {
   readonly baseModel: string | null;
 }
 
+/** Awaits a question that changes nothing. */
+export type Look = <T>(asking: Promise<T>) => Promise<T>;
+
 /**
  * One kind of engine. An answer of 200 is never proof: the agent lists again after each act. Every call ends when its
  * signal is aborted, and then its outcome is unknown.
@@ -32,8 +35,11 @@ export interface Driver {
    */
   readonly loadReplaces?: boolean;
   list(signal: AbortSignal): Promise<Observed>;
-  /** Loads a version; that it is loaded already is no error. */
-  ensureLoaded(version: string, signal: AbortSignal): Promise<void>;
+  /**
+   * Loads a version; that it is loaded already is no error.
+   * @param look awaits what only asks, before anything is sent that may load: nothing can come of a load that ends then
+   */
+  ensureLoaded(version: string, signal: AbortSignal, look: Look): Promise<void>;
   /** Unloads what `list` named so; that it is not loaded is no error. */
   ensureUnloaded(adapter: string, signal: AbortSignal): Promise<void>;
 }

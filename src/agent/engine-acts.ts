@@ -1,5 +1,5 @@
 import { within } from './deadline.js';
-import { type Driver, EngineError } from './driver.js';
+import { type Driver, EngineError, type Look } from './driver.js';
 import { type Log, reasonOf } from './log.js';
 
 export interface ActLimits {
@@ -53,12 +53,23 @@ export class EngineActs {
   startLoad(version: string): void {
     const own = new AbortController();
     this.load = { version, own };
+    const former = this.sent.get(version);
     this.sent.set(version, Infinity);
-    const load = (ending: AbortSignal) => this.driver.ensureLoaded(version, ending);
+    let looking = false;
+    const look: Look = async (asking) => {
+      looking = true;
+      const seen = await asking;
+      looking = false;
+      return seen;
+    };
+    const load = (ending: AbortSignal) => this.driver.ensureLoaded(version, ending, look);
     void this.run('load', version, () => within(this.limits.loadMs, own.signal, load)).then((outcome) => {
       if (this.load?.own === own) this.load = undefined;
-      if (this.sent.has(version)) this.sent.set(version, performance.now());
-      this.ended(`load ${version}`, outcome);
+      // What has not been sent cannot land; one that was sent before still may.
+      const end = looking ? former : performance.now();
+      if (end === undefined) this.sent.delete(version);
+      else if (this.sent.has(version)) this.sent.set(version, end);
+      this.ended(`load ${version}`, looking && outcome === 'unknown' ? 'refused' : outcome);
     });
   }
 

@@ -54,6 +54,18 @@ describe('a kill', () => {
     await acknowledged(plane, 2);
   });
 
+  it('is proven at once when the load that it ended had only looked', async () => {
+    const engine = new MemoryEngine();
+    engine.hold = (call) => call === 'look v1';
+    const { plane, running } = await start(engine, { settings: { loadMs: 3_600_000 } });
+    await eventually(() => engine.held.has('look v1'));
+    plane.tell(killed);
+    await acknowledged(plane, 2);
+    await serves(running, engine);
+    expect(engine.count('load v1')).toBe(0);
+    expect(engine.aborted).toContain('look v1');
+  });
+
   it('is not proven while one of several loads that it ended may still land', async () => {
     const engine = new MemoryEngine();
     engine.hold = (call) => call.startsWith('load');

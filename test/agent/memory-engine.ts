@@ -1,4 +1,4 @@
-import { type Driver, EngineError, type Observed } from '../../src/agent/driver.js';
+import { type Driver, EngineError, type Look, type Observed } from '../../src/agent/driver.js';
 
 /** An engine in memory, with its driver: what it serves, what was asked of it, and the faults that a test wants. */
 export class MemoryEngine implements Driver {
@@ -8,7 +8,7 @@ export class MemoryEngine implements Driver {
   readonly calls: string[] = [];
   /** Held calls whose signal was aborted. */
   readonly aborted: string[] = [];
-  /** Calls that are held until the test lets go, by `load v1`, `unload v1` or `list`. */
+  /** Calls that are held until the test lets go, by `look v1`, `load v1`, `unload v1` or `list`. */
   readonly held = new Map<string, () => void>();
   /** Which calls to hold. */
   hold: (call: string) => boolean = () => false;
@@ -29,7 +29,8 @@ export class MemoryEngine implements Driver {
     return { adapters: [...this.adapters], baseModel: 'base' };
   }
 
-  async ensureLoaded(version: string, signal: AbortSignal): Promise<void> {
+  async ensureLoaded(version: string, signal: AbortSignal, look: Look): Promise<void> {
+    await look(this.call(`look ${version}`, signal));
     await this.call(`load ${version}`, signal, () => this.adapters.add(version));
   }
 

@@ -47,10 +47,10 @@ export function llamacpp(settings: DriverSettings): Driver {
       return { adapters: [...new Set(adapters)], baseModel: null };
     },
 
-    async ensureLoaded(version, signal) {
+    async ensureLoaded(version, signal, look) {
       // First of all, so that a kill which interrupts this has the last word.
       dropped.delete(version);
-      const wanted = (await read(signal)).find(({ label }) => label === version);
+      const wanted = (await look(read(signal))).find(({ label }) => label === version);
       if (!wanted) {
         const path = settings.adapterPath(version);
         throw new EngineError('unsupported', `needs-restart: ${path} was not given at the start (--lora)`);

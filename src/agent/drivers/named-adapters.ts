@@ -59,9 +59,9 @@ export function namedAdapters(settings: DriverSettings, protocol: NamingProtocol
       return { adapters: [...namesByLabel.keys()], baseModel: base[0] ?? null };
     },
 
-    async ensureLoaded(version, signal) {
+    async ensureLoaded(version, signal, onlyLook) {
       const name = settings.adapterName(version);
-      const { base, adapters } = await look(signal);
+      const { base, adapters } = await onlyLook(look(signal));
       if (base.includes(name)) throw new EngineError('refused', `${name} is the name of the base model`);
       if (namesByLabel.has(version)) return;
       // In its place the old one would be served from the cache, which goes by the name.

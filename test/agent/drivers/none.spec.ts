@@ -11,7 +11,9 @@ describe('the driver without an engine', () => {
   it('lists nothing, can do nothing, and says so', async () => {
     const driver = drivers[chosen](settings);
     expect(await driver.list(patient())).toEqual({ adapters: [], baseModel: null });
-    expect(await errorOf(driver.ensureLoaded('v1.2', patient()))).toMatchObject({ kind: 'unsupported' });
+    expect(await errorOf(driver.ensureLoaded('v1.2', patient(), (asking) => asking))).toMatchObject({
+      kind: 'unsupported',
+    });
     expect(await errorOf(driver.ensureUnloaded('v1.2', patient()))).toMatchObject({ kind: 'unsupported' });
     expect(driver.advisory).toBe(true);
   });

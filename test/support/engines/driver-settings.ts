@@ -34,7 +34,8 @@ export async function errorOf(call: Promise<unknown>): Promise<EngineError> {
 export function handsOn(present: () => { readonly driver: Driver; readonly engine: TestEngine }) {
   return {
     list: async () => (await present().driver.list(patient())).adapters,
-    load: (version: string, signal = patient()) => present().driver.ensureLoaded(version, signal),
+    load: (version: string, signal = patient()) =>
+      present().driver.ensureLoaded(version, signal, (asking) => asking),
     unload: (adapter: string, signal = patient()) => present().driver.ensureUnloaded(adapter, signal),
     /** The bodies that the engine got there, in order. */
     sent: (path: string) =>
