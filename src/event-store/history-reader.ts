@@ -40,8 +40,8 @@ export class HistoryReader {
   }
 
   /** Those of the fleets that had a state at a time, in their order. */
-  fleetsAt(fleets: readonly string[], time: string, limit: number): Promise<FleetAt[]> {
-    return this.rows<FleetAt>(FLEETS_AT, [time, fleets, limit]);
+  fleetsAt(fleets: readonly string[], time: string): Promise<FleetAt[]> {
+    return this.rows<FleetAt>(FLEETS_AT, [time, fleets]);
   }
 
   /** Whether the log holds an event recorded after the time: before that, one could still be recorded earlier. */
@@ -116,5 +116,5 @@ const FLEETS_AT = `
     where fleet = n.fleet and fleet_states.recorded_at <= ${upTo('$1')}
     order by fleet_states.recorded_at desc limit 1
   ) s
-  order by n.nth limit $3
+  order by n.nth
 `;

@@ -3,6 +3,7 @@ import { Injectable } from '@nestjs/common';
 import { HistoryReader } from '../event-store/history-reader.js';
 import { EventReader } from '../event-store/event-reader.js';
 import { EventStore } from '../event-store/event-store.js';
+import type { FleetAt } from '../event-store/history-rows.js';
 import type { FleetSnapshot } from '../event-store/log-memory.js';
 import { Answer, jsonHeaders } from '../http/answer.js';
 import { type Identity, mayReach, scopeOf } from '../http/identity.js';
@@ -22,6 +23,9 @@ export interface Wait {
   /** Ends the wait when the reader has gone. */
   readonly signal: AbortSignal;
 }
+
+/** So many fleets are asked for at a time, if a page is not longer: many may have had no state yet. */
+const FLEETS_ASKED_MIN = 100;
 
 /** What readers see of the fleets. */
 @Injectable()
@@ -127,7 +131,11 @@ export class StatusService {
     const { log_id, final } = await this.past.end(time);
     await this.store.readIndex.confirm();
     const names = this.store.memory.names().filter((name) => name > after && mayReach(identity, name));
-    const found = await this.past.fleetsAt(names, time, limit + 1);
+    const found: FleetAt[] = [];
+    // One after the other, so that a page costs what it shows, and not what it leaves to the next.
+    const share = Math.max(limit + 1, FLEETS_ASKED_MIN);
+    for (let from = 0; from < names.length && found.length <= limit; from += share)
+      found.push(...(await this.past.fleetsAt(names.slice(from, from + share), time)));
     const { page, next_cursor } = pageOf(found, limit, ({ fleet }) => fleet);
     const fleets = page.map(({ recorded_at, ...stored }) =>
       viewOf(log_id, { ...stored, recordedAt: recorded_at }),

@@ -205,3 +205,20 @@ describe('GET /lora/status?at=', () => {
     }
   });
 });
+
+describe('GET /fleets?at=', () => {
+  it('pages past any number of fleets that had no state yet', async () => {
+    const then = updatedAt(answers[1]);
+    const made = Array.from({ length: 230 }, (_, nth) => `/fleets/early-${nth}`);
+    await Promise.all(made.map((path) => service.api.send('PUT', path)));
+    const seen: string[] = [];
+    let cursor = '';
+    do {
+      const { body } = await service.api.get(`/fleets?limit=1&at=${then}${cursor && `&cursor=${cursor}`}`);
+      const page = body as unknown as { fleets: { fleet: string }[]; next_cursor: string | null };
+      seen.push(...page.fleets.map(({ fleet }) => fleet));
+      cursor = page.next_cursor ?? '';
+    } while (cursor !== '');
+    expect(seen).toStrictEqual(['default', 'past']);
+  });
+});
