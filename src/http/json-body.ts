@@ -4,6 +4,8 @@ import type { Request } from 'express';
 import { Problem } from './problem.js';
 
 export const BODY_MAX_BYTES = 16 * 1024;
+/** Nothing that is sent to this service, and no file of its settings, is nested nearly as deep. */
+const DEPTH_MAX = 32;
 
 /**
  * A body as a JSON object, strictly: no duplicate or `__proto__` keys, no NUL, no lone surrogates.
@@ -36,7 +38,11 @@ export function parsePlainJson(bytes: Buffer, field: string): Readonly<Record<st
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw Problem.invalid(field, 'must be a JSON object');
   }
-  if (!isPlain(text, value)) refuseTraps(text, field);
+  if (!isPlain(text, value)) {
+    // Before it is parsed by recursion, which ends where the stack does: at a depth that depends on how hot the code is.
+    refuseDepth(value, field);
+    refuseTraps(text, field);
+  }
   return value as Record<string, unknown>;
 }
 
@@ -99,9 +105,19 @@ export function readBytes(request: Request, patienceMs: number, chunks: Buffer[]
 function isPlain(text: string, value: object): boolean {
   if (text.includes('\\') || text.includes('__proto__')) return false;
   const values = Object.values(value) as unknown[];
-  if (values.some((each) => typeof each === 'object' && each !== null)) return false;
+  if (values.some(isObject)) return false;
   return (text.match(/"\s*:/g)?.length ?? 0) === values.length;
 }
+
+function refuseDepth(value: object, field: string): void {
+  let level = [value];
+  for (let depth = 1; level.length > 0; depth++) {
+    if (depth > DEPTH_MAX) throw Problem.invalid(field, `must not be nested more than ${DEPTH_MAX} deep`);
+    level = level.flatMap((each) => Object.values(each) as unknown[]).filter(isObject);
+  }
+}
+
+const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;
 
 /** What JSON.parse lets through although its readers differ on what it means. */
 function refuseTraps(text: string, field: string): void {
@@ -109,7 +125,7 @@ function refuseTraps(text: string, field: string): void {
   try {
     root = parse(text).body;
   } catch {
-    throw Problem.invalid(field, 'is not well-formed JSON'); // nested too deep
+    throw Problem.invalid(field, 'is not well-formed JSON');
   }
   const open: ValueNode[] = [root];
   for (let node = open.pop(); node !== undefined; node = open.pop()) {

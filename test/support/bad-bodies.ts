@@ -94,6 +94,7 @@ export const BAD_BODIES: readonly BadBody[] = [
     'body',
     `${'{"a":'.repeat(2_500)}1${'}'.repeat(2_500)}`.replace('{"a":', '{"reason":'),
   ),
+  json('an object nested 33 deep', 'body', `{"reason":${nested(32)}}`),
   json('a deep list that is never closed', 'body', '['.repeat(16_000)),
   { name: 'invalid UTF-8', field: 'body', bytes: Buffer.from('{"reason":"caf\xe9"}', 'latin1') },
   { name: 'UTF-16', field: 'body', bytes: Buffer.from('\ufeff{"reason":"x"}', 'utf16le') },
