@@ -10,14 +10,16 @@ export class PoolClient extends pg.Client {
   constructor(config?: string | pg.ClientConfig) {
     super(config);
     const end = this.end.bind(this);
-    this.end = async (): Promise<void> => {
+    // The pool is told by a callback: it serves who waits for a place, and ends, only when it has heard.
+    this.end = (async (told?: () => void): Promise<void> => {
       // A server that hangs never says goodbye.
       const patience = setTimeout(() => {
         this.connection.stream.destroy();
       }, CLOSE_TIMEOUT_MS);
       await end();
       clearTimeout(patience);
-    };
+      told?.();
+    }) as pg.Client['end'];
     const query = this.query.bind(this) as (...parameters: unknown[]) => unknown;
     this.query = ((...parameters: unknown[]): unknown => {
       const result = query(...parameters);
