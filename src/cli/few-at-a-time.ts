@@ -1,12 +1,17 @@
 /** Fewer than the listeners of Ctrl-C that Node takes for a leak. */
 const AT_ONCE = 8;
 
-/** Does something for each, a few at a time: thousands of fleets must not become thousands of connections. */
-export async function fewAtATime<T>(all: readonly T[], act: (each: T) => Promise<void>): Promise<void> {
+/**
+ * Does something for each, a few at a time: thousands of fleets must not become thousands of connections.
+ * @returns what came of each, in their order
+ */
+export async function fewAtATime<T, R>(all: readonly T[], act: (each: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = [];
   // One iterator for all: each takes what is left.
-  const rest = all.values();
+  const rest = all.entries();
   const takeTurns = async (): Promise<void> => {
-    for (const each of rest) await act(each);
+    for (const [index, each] of rest) results[index] = await act(each);
   };
   await Promise.all(Array.from({ length: AT_ONCE }, takeTurns));
+  return results;
 }

@@ -78,11 +78,11 @@ async function liftedSince(
   fleets: KilledFleets['fleets'],
 ): Promise<Ended | undefined> {
   if (headers['lora-superseded-by'] === undefined) return undefined;
-  const lifted: (Status | undefined)[] = [];
-  await fewAtATime(fleets, async ({ fleet }) => {
+  const current = await fewAtATime(fleets, async ({ fleet }) => {
     const answer = await unlessEnded(client.get(`/lora/status${query({ fleet })}`, 'generation'));
-    if (answer?.body.enabled !== false) lifted.push(answer?.body);
+    return answer?.body;
   });
+  const lifted = current.filter((state) => state?.enabled !== false);
   if (lifted.length === 0) return undefined;
   const more = { outcome: 'landed', in_force: false };
   return new Ended(EXIT.notConverged, overtakenLine(lifted), more);
